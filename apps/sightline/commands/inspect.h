@@ -1,0 +1,16 @@
+#pragma once
+
+#include "apps/sightline/framework.h"
+
+namespace sightline::app {
+
+// topic, dead-letter, audit, query: questions to the server that owns the data directory.
+void AddTopic(CommandLine& line);
+void AddDeadLetter(CommandLine& line);
+void AddAudit(CommandLine& line);
+void AddQuery(CommandLine& line);
+
+// An audit report (GET /v1/audit) as a table or as it is.
+void PrintAudit(const Context& context, const std::string& json);
+
+}  // namespace sightline::app

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "apps/sightline/framework.h"
+
+namespace sightline::app {
+
+enum class Health : std::uint8_t { kGood, kWarning, kProblem };
+
+struct Finding {
+  std::string name;  // "free space"
+  Health health = Health::kGood;
+  std::string found;   // what is
+  std::string remedy;  // what to do; empty when nothing is
+};
+
+// What `sightline doctor` looks at. Each looks at one thing and changes nothing that stays.
+Finding ExamineDirectory(const World& world, const std::string& data);
+Finding ExamineFileSystemType(const std::string& data);
+Finding ExamineFreeSpace(const World& world, const std::string& data);
+Finding ExamineClock(const World& world);
+Finding ExamineOpenFiles(std::int64_t connections);
+Finding ExamineProcessor();
+Finding ExamineMemory(std::uint64_t wanted_bytes);
+Finding ExamineHugePages(const World& world);
+// `what` is "listen.http"; a port that our own server of this data directory holds is good.
+Finding ExaminePort(const std::string& what, const config::Endpoint& endpoint, bool own_server_runs);
+// A file that only its owner may read, such as the admin token.
+Finding ExamineSecretFile(const std::string& name, const std::string& path);
+
+}  // namespace sightline::app

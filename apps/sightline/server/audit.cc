@@ -1,0 +1,157 @@
+#include "apps/sightline/server/audit.h"
+
+#include <thread>
+
+#include <nlohmann/json.hpp>
+
+#include "sightline/model/dead_letter.h"
+#include "sightline/model/result.h"
+
+namespace sightline::app {
+namespace {
+
+constexpr int kAttempts = 20;
+constexpr auto kBetweenAttempts = std::chrono::milliseconds(250);
+
+struct Counted {
+  std::uint64_t records = 0;
+  std::uint64_t gone = 0;
+};
+
+// Data records of a partition before `end`.
+Result<Counted> CountRecords(bus::Bus& bus, const TopicPartition& partition, Offset start, Offset end) {
+  Counted counted;
+  counted.gone = static_cast<std::uint64_t>(start.value);
+  SL_ASSIGN_OR_RETURN(const std::unique_ptr<bus::Reader> reader, bus.OpenReader(partition, start));
+  while (reader->position() < end) {
+    SL_ASSIGN_OR_RETURN(const std::optional<bus::Batch> batch, reader->Next());
+    if (!batch) break;
+    const std::int64_t last = std::min(batch->end().value, end.value);
+    if (batch->type == bus::BatchType::kData) counted.records += static_cast<std::uint64_t>(last - batch->base.value);
+  }
+  return counted;
+}
+
+// Calls `take` with every record of a topic that readers see.
+Status ForEach(bus::Bus& bus, const std::string& topic, const std::function<Status(std::string_view)>& take) {
+  SL_ASSIGN_OR_RETURN(const bus::TopicInfo info, bus.Describe(topic));
+  for (std::size_t p = 0; p < info.partitions.size(); ++p) {
+    SL_ASSIGN_OR_RETURN(const std::unique_ptr<bus::Reader> reader,
+                        bus.OpenReader({topic, Partition(static_cast<std::int32_t>(p))}, info.partitions[p].start));
+    for (;;) {
+      SL_ASSIGN_OR_RETURN(const std::optional<bus::Batch> batch, reader->Next());
+      if (!batch) break;
+      for (std::string_view value : batch->values) SL_TRY(take(value));
+    }
+  }
+  return {};
+}
+
+Result<std::array<std::uint64_t, kVerdicts>> CountDeadLetters(bus::Bus& bus, const std::string& topic) {
+  std::array<std::uint64_t, kVerdicts> counts{};
+  const Status read = ForEach(bus, topic, [&](std::string_view value) -> Status {
+    SL_ASSIGN_OR_RETURN(const DeadLetter letter, DecodeDeadLetter(value));
+    ++counts[static_cast<std::size_t>(letter.reason)];
+    return {};
+  });
+  SL_TRY(read);
+  return counts;
+}
+
+void Expect(PipelineAudit& audit, const std::string& what, std::uint64_t from_log, std::uint64_t said) {
+  if (from_log == said) return;
+  audit.differences.push_back(what + ": " + std::to_string(from_log) + " in the log, " + std::to_string(said) + " counted");
+}
+
+Result<PipelineAudit> AuditPipeline(DataPlane& plane, const flow::Plan& plan, const flow::PipelinePlan& pipeline) {
+  const flow::DatasetPlan& dataset = *plan.FindDataset(pipeline.from);
+  PipelineAudit audit;
+  audit.pipeline = pipeline.name;
+  audit.dataset = dataset.name;
+  SL_ASSIGN_OR_RETURN(const bus::TopicInfo topic, plane.bus().Describe(dataset.topic));
+  for (const flow::TaskStatus& task : plane.tasks()) {
+    if (task.pipeline != pipeline.name) continue;
+    if (!task.error.empty() || task.positions.empty()) {
+      audit.differences.push_back("partition " + std::to_string(task.partition) + " does not run: " + task.error);
+      continue;
+    }
+    for (std::size_t v = 0; v < kVerdicts; ++v) audit.counters.verdicts[v] += task.counters.verdicts[v];
+    audit.counters.unknown_reference += task.counters.unknown_reference;
+    audit.counters.partially_late += task.counters.partially_late;
+    if (!task.members.empty()) audit.result_rows_said += task.members[0].rows_out;
+    const bus::TopicInfo::PartitionInfo& partition = topic.partitions[static_cast<std::size_t>(task.partition)];
+    SL_ASSIGN_OR_RETURN(const Counted counted,
+                        CountRecords(plane.bus(), {dataset.topic, Partition(task.partition)}, partition.start, Offset(task.positions[0])));
+    audit.log_records += counted.records;
+    audit.gone += counted.gone;
+  }
+  if (audit.gone == 0) Expect(audit, "records", audit.log_records, audit.counters.in());
+  SL_ASSIGN_OR_RETURN(const auto own, CountDeadLetters(plane.bus(), flow::Plan::DeadLetterTopic(pipeline.name)));
+  for (const Verdict verdict : {Verdict::kLate, Verdict::kFuture, Verdict::kMalformed, Verdict::kInvalid, Verdict::kStateLimit}) {
+    const auto v = static_cast<std::size_t>(verdict);
+    audit.dead_letters += own[v];
+    Expect(audit, "dead letters " + std::string(VerdictName(verdict)), own[v], audit.counters.verdicts[v]);
+  }
+  const Status read = ForEach(plane.bus(), flow::Plan::ResultsTopic(pipeline.name), [&](std::string_view value) -> Status {
+    ResultRecord record;
+    SL_TRY(DecodeResult(value, pipeline.shape.schema, record));
+    if (!record.closed) audit.result_rows += record.rows.rows;
+    return {};
+  });
+  SL_TRY(read);
+  if (audit.gone == 0) Expect(audit, "result rows", audit.result_rows, audit.result_rows_said);
+  SL_ASSIGN_OR_RETURN(const auto refused, CountDeadLetters(plane.bus(), DeadLetterTopic(dataset.name)));
+  for (std::size_t v = 0; v < kVerdicts; ++v) {
+    audit.refused_at_ingest += refused[v];
+    audit.counters.verdicts[v] += refused[v];
+  }
+  audit.in = audit.log_records + audit.refused_at_ingest;
+  if (audit.gone == 0) Expect(audit, "in", audit.in, audit.counters.in());
+  audit.holds = audit.differences.empty();
+  return audit;
+}
+
+}  // namespace
+
+std::string AuditReport::ToJson() const {
+  nlohmann::ordered_json out;
+  out["holds"] = holds;
+  out["pipelines"] = nlohmann::ordered_json::array();
+  for (const PipelineAudit& audit : pipelines) {
+    nlohmann::ordered_json one;
+    one["pipeline"] = audit.pipeline;
+    one["dataset"] = audit.dataset;
+    one["holds"] = audit.holds;
+    one["in"] = audit.in;
+    for (std::size_t v = 0; v < kVerdicts; ++v) one[std::string(kVerdictNames[v])] = audit.counters.verdicts[v];
+    one["unknown_location"] = audit.counters.unknown_reference;
+    one["partially_late"] = audit.counters.partially_late;
+    one["refused_at_ingest"] = audit.refused_at_ingest;
+    one["log_records"] = audit.log_records;
+    one["removed_by_retention"] = audit.gone;
+    one["dead_letters"] = audit.dead_letters;
+    one["result_rows"] = audit.result_rows;
+    one["differences"] = audit.differences;
+    out["pipelines"].push_back(std::move(one));
+  }
+  return out.dump();
+}
+
+Result<AuditReport> Audit(DataPlane& plane, const flow::Plan& plan, const runtime::Clock&) {
+  AuditReport report;
+  for (const flow::PipelinePlan& pipeline : plan.pipelines) {
+    if (pipeline.kind != flow::PipelineKind::kRoot) continue;
+    Result<PipelineAudit> audit = AuditPipeline(plane, plan, pipeline);
+    // Counts and topics are read one after the other: while records keep coming they may be of different moments.
+    for (int attempt = 1; audit && !audit->holds && attempt < kAttempts; ++attempt) {
+      std::this_thread::sleep_for(kBetweenAttempts);
+      audit = AuditPipeline(plane, plan, pipeline);
+    }
+    if (!audit) return std::unexpected(audit.error());
+    report.holds = report.holds && audit->holds;
+    report.pipelines.push_back(std::move(*audit));
+  }
+  return report;
+}
+
+}  // namespace sightline::app

@@ -1,0 +1,163 @@
+#include "apps/sightline/server/data_plane.h"
+
+#include <algorithm>
+
+#include "apps/sightline/references.h"
+#include "sightline/runtime/random.h"
+#include "sightline/stores/statistics/embedded/duckdb_store.h"
+
+namespace sightline::app {
+namespace {
+
+// Result topics are small beside the input: segments that fill within hours, not days.
+constexpr std::uint64_t kOwnedSegmentBytes = 16ULL << 20;
+constexpr auto kReferencePoll = std::chrono::seconds(5);
+
+}  // namespace
+
+DataPlane::DataPlane(const Settings& settings)
+    : settings_(settings), directory_(settings.config.data), reference_store_(settings.runtime.files, directory_ + "/references") {}
+
+Result<std::unique_ptr<DataPlane>> DataPlane::Open(const Settings& settings) {
+  std::unique_ptr<DataPlane> plane(new DataPlane(settings));
+  SL_TRY(plane->Start());
+  return plane;
+}
+
+Status DataPlane::Start() {
+  const runtime::Runtime& runtime = settings_.runtime;
+  SL_TRY(runtime.files.CreateDirectories(directory_));
+  SL_ASSIGN_OR_RETURN(bus_, bus::LogBus::Open(runtime, directory_, bus::LogBus::Options()));
+  for (const bus::LogBus::Recovered& recovered : bus_->recovered()) {
+    settings_.log.Debug("partition opened", {{"topic", recovered.partition.topic}, {"partition", recovered.partition.partition.value}});
+  }
+  SL_TRY(MakeTopics());
+  SL_TRY(LoadReferences(settings_.config, runtime.files, reference_store_, catalog_));
+  stores::DuckDbOptions store;
+  store.directory = directory_ + "/statistics";
+  store.memory_bytes_max = settings_.config.drivers.statistics.memory_max;
+  SL_ASSIGN_OR_RETURN(statistics_, stores::OpenDuckDbStore(runtime, store));
+  for (const flow::PipelinePlan& pipeline : settings_.plan.pipelines) {
+    if (pipeline.to_statistics) SL_TRY(statistics_->Ensure(pipeline.shape, pipeline.fingerprint));
+  }
+  SL_TRY(StartEngine());
+  StartSinks();
+  watcher_ = std::thread([this] { WatchReferences(); });
+  return {};
+}
+
+Status DataPlane::MakeTopics() {
+  for (const config::DatasetConfig& dataset : settings_.config.datasets) SL_TRY(bus_->EnsureTopic(settings_.config.TopicOf(dataset)));
+  bus::TopicSpec owned;
+  owned.segment_bytes = kOwnedSegmentBytes;
+  owned.durability = bus::Durability::kOs;  // commits sync
+  const config::Config& config = settings_.config;
+  if (!config.datasets.empty()) owned.retain_time = config.datasets.front().retain.time;
+  return flow::EnsureOwnedTopics(*bus_, settings_.plan, owned);
+}
+
+Status DataPlane::StartEngine() {
+  flow::ReferenceStore& store = reference_store_;
+  const flow::Plan& plan = settings_.plan;
+  const config::Config& config = settings_.config;
+  context_ = std::make_unique<flow::TaskContext>(flow::TaskContext{
+      .runtime = settings_.runtime,
+      .bus = *bus_,
+      .plan = plan,
+      .references = catalog_,
+      .versions = [&store, &plan](const std::string& name, std::uint64_t version) -> Result<flow::ReferenceHandle> {
+        for (const flow::ReferencePlan& reference : plan.references) {
+          if (reference.name == name) return store.Load(name, reference.schema, reference.key, version);
+        }
+        return Fail(ErrorKind::kNotFound, "the reference " + name + " is no longer configured, and kept input was joined with it");
+      },
+      .directory = directory_ + "/flow",
+      .live = settings_.live,
+      .policy = {.interval = std::min(config.checkpoint.interval, std::chrono::milliseconds(1000)),
+                 .snapshot_interval = std::chrono::milliseconds(10'000),
+                 .snapshot_records = config.checkpoint.records},
+      .limits = {.record_bytes_max = static_cast<std::uint32_t>(config.limits.ingest.line_max),
+                 .depth_max = static_cast<std::uint32_t>(config.limits.ingest.depth_max),
+                 .fields_max = static_cast<std::uint32_t>(config.limits.ingest.fields_max)},
+      .seed = runtime::SystemEntropy()});
+  flow::Engine::Options options;
+  options.threads = settings_.threads;
+  const ops::Log log = settings_.log.For("flow");
+  options.on_error = [log](const std::string& pipeline, std::int32_t partition, const Error& error) {
+    log.Error("a task stopped and will be opened anew", {{"pipeline", pipeline}, {"partition", partition}, {"error", error.ToString()}});
+  };
+  SL_ASSIGN_OR_RETURN(engine_, flow::Engine::Start(*context_, std::move(options)));
+  return {};
+}
+
+void DataPlane::StartSinks() {
+  for (const flow::PipelinePlan& pipeline : settings_.plan.pipelines) {
+    if (!pipeline.to_statistics) continue;
+    stores::ResultsSinkOptions options;
+    options.topic = flow::Plan::ResultsTopic(pipeline.name);
+    options.group = "statistics." + pipeline.name;
+    auto sink =
+        std::make_unique<stores::ResultsSink>(*bus_, *statistics_, settings_.runtime, pipeline.shape, pipeline.fingerprint, options);
+    sinks_[pipeline.name] = std::make_unique<stores::ResultsSinkThread>(*bus_, std::move(sink));
+  }
+}
+
+Result<flow::ReferenceHandle> DataPlane::Reload(const std::string& name) {
+  const config::ReferenceConfig* reference = settings_.config.FindReference(name);
+  if (reference == nullptr) return Fail(ErrorKind::kNotFound, "there is no reference " + name);
+  const std::lock_guard lock(reload_mutex_);
+  return ReloadReference(*reference, settings_.runtime.files, reference_store_, catalog_);
+}
+
+// A changed source becomes a new version without a restart; a broken one is reported and the version in effect stays.
+void DataPlane::WatchReferences() {
+  std::map<std::string, std::string> reported;
+  std::unique_lock lock(watch_mutex_);
+  while (!watch_wake_.wait_for(lock, kReferencePoll, [this] { return stopping_; })) {
+    lock.unlock();
+    for (const config::ReferenceConfig& reference : settings_.config.references) {
+      const flow::ReferenceHandle before = catalog_.Newest(reference.name);
+      const Result<flow::ReferenceHandle> now = Reload(reference.name);
+      const std::string problem = now ? "" : now.error().message;
+      if (problem != reported[reference.name] && !problem.empty()) {
+        settings_.log.Warning("a reference can't be reloaded; the version in effect stays",
+                              {{"reference", reference.name}, {"error", problem}});
+      }
+      reported[reference.name] = problem;
+      if (now && before != nullptr && (*now)->version() != before->version()) {
+        settings_.log.Info("a reference changed",
+                           {{"reference", reference.name}, {"version", (*now)->version()}, {"rows", (*now)->rows().rows}});
+      }
+    }
+    lock.lock();
+  }
+}
+
+std::map<std::string, stores::ResultsSinkMetrics> DataPlane::sinks() const {
+  std::map<std::string, stores::ResultsSinkMetrics> metrics;
+  for (const auto& [name, sink] : sinks_) metrics[name] = sink->metrics();
+  return metrics;
+}
+
+Status DataPlane::Stop() {
+  {
+    const std::lock_guard lock(watch_mutex_);
+    if (stopping_) return {};
+    stopping_ = true;
+  }
+  watch_wake_.notify_all();
+  if (watcher_.joinable()) watcher_.join();
+  Status first;
+  if (engine_) first = engine_->Stop();
+  sinks_.clear();
+  statistics_.reset();
+  if (bus_) {
+    const Status closed = bus_->Close();
+    if (first) first = closed;
+  }
+  return first;
+}
+
+DataPlane::~DataPlane() { (void)Stop(); }
+
+}  // namespace sightline::app

@@ -1,0 +1,75 @@
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "sightline/bus/embedded/log_bus.h"
+#include "sightline/config/config.h"
+#include "sightline/flow/engine.h"
+#include "sightline/flow/reference_store.h"
+#include "sightline/ops/log.h"
+#include "sightline/stores/statistics/port.h"
+#include "sightline/stores/statistics/results_sink.h"
+
+namespace sightline::app {
+
+// What stands behind the API: log, references, stream engine, statistics, in the order of the way of a record. Owns them all and
+// ends them in the opposite order. Thread-safe after Open.
+class DataPlane {
+ public:
+  struct Settings {
+    const config::Config& config;
+    const flow::Plan& plan;
+    runtime::Runtime runtime;
+    LiveSink* live = nullptr;
+    const ops::Log& log;
+    int threads = 2;
+  };
+  // Recovers everything; the errors are for the operator: they say what, where and what to do.
+  static Result<std::unique_ptr<DataPlane>> Open(const Settings& settings);
+  ~DataPlane();
+  DataPlane(const DataPlane&) = delete;
+  DataPlane& operator=(const DataPlane&) = delete;
+
+  bus::LogBus& bus() { return *bus_; }
+  stores::StatisticsStore& statistics() { return *statistics_; }
+  flow::ReferenceCatalog& references() { return catalog_; }
+  // Reads a reference's source again; the version in effect.
+  Result<flow::ReferenceHandle> Reload(const std::string& reference);
+  std::vector<flow::TaskStatus> tasks() const { return engine_->status(); }
+  std::map<std::string, stores::ResultsSinkMetrics> sinks() const;  // by pipeline
+
+  // Commits, drains the sinks and closes the log. The first error.
+  Status Stop();
+
+ private:
+  explicit DataPlane(const Settings& settings);
+  Status Start();
+  Status MakeTopics();
+  Status StartEngine();
+  void StartSinks();
+  void WatchReferences();
+
+  Settings settings_;
+  std::string directory_;
+  std::unique_ptr<bus::LogBus> bus_;
+  flow::ReferenceStore reference_store_;
+  flow::ReferenceCatalog catalog_;
+  std::mutex reload_mutex_;
+  std::unique_ptr<stores::StatisticsStore> statistics_;
+  std::unique_ptr<flow::TaskContext> context_;
+  std::unique_ptr<flow::Engine> engine_;
+  std::map<std::string, std::unique_ptr<stores::ResultsSinkThread>> sinks_;
+  std::mutex watch_mutex_;
+  std::condition_variable watch_wake_;
+  bool stopping_ = false;
+  std::thread watcher_;
+};
+
+}  // namespace sightline::app

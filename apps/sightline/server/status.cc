@@ -1,0 +1,184 @@
+#include "apps/sightline/server/status.h"
+
+#include <algorithm>
+
+#include "sightline/model/dead_letter.h"
+
+namespace sightline::app {
+namespace {
+
+constexpr std::int64_t kKeptNs = 250'000'000;
+constexpr std::int64_t kRateNs = 1'000'000'000;
+
+}  // namespace
+
+StatusSource::StatusSource(DataPlane& plane, const flow::Plan& plan, const config::Config& config, const runtime::Clock& clock,
+                           std::string version)
+    : plane_(plane), plan_(plan), config_(config), clock_(clock), version_(std::move(version)), started_ns_(clock.MonotonicNs()) {}
+
+void StatusSource::SetHubs(std::vector<std::shared_ptr<serve::LiveHub>> hubs) {
+  const std::lock_guard lock(mutex_);
+  hubs_ = std::move(hubs);
+}
+
+serve::ServerStatus StatusSource::Status() {
+  const std::lock_guard lock(mutex_);
+  const std::int64_t now = clock_.MonotonicNs();
+  if (kept_at_ns_ == 0 || now - kept_at_ns_ > kKeptNs) {
+    kept_ = Gather();
+    kept_at_ns_ = now;
+  }
+  return kept_;
+}
+
+void StatusSource::AddTopics(serve::ServerStatus& status) {
+  for (const config::DatasetConfig& dataset : config_.datasets) {
+    serve::ServerStatus::Dataset one{.name = dataset.name, .topic = dataset.topic, .partitions = {}};
+    const Result<bus::TopicInfo> info = plane_.bus().Describe(dataset.topic);
+    if (info) {
+      for (std::size_t p = 0; p < info->partitions.size(); ++p) {
+        const bus::TopicInfo::PartitionInfo& partition = info->partitions[p];
+        one.partitions.push_back({.partition = static_cast<std::int32_t>(p),
+                                  .start = partition.start.value,
+                                  .end = partition.end.value,
+                                  .durable = partition.durable.value,
+                                  .bytes = partition.bytes});
+      }
+    }
+    status.datasets.push_back(std::move(one));
+  }
+}
+
+serve::ServerStatus::Pipeline StatusSource::PipelineOf(const flow::PipelinePlan& plan, std::size_t index,
+                                                       const std::vector<flow::TaskStatus>& tasks,
+                                                       const std::map<std::string, bus::TopicInfo>& topics) {
+  serve::ServerStatus::Pipeline out;
+  out.name = plan.name;
+  const flow::PipelinePlan& root = plan_.pipelines[static_cast<std::size_t>(plan.root)];
+  const bool is_root = plan.root == static_cast<int>(index);
+  const std::string input =
+      root.kind == flow::PipelineKind::kMerge ? flow::Plan::ResultsTopic(root.from) : plan_.FindDataset(root.from)->topic;
+  const auto topic = topics.find(input);
+  for (const flow::TaskStatus& task : tasks) {
+    if (task.pipeline != root.name) continue;
+    if (!task.error.empty()) {
+      out.failed = true;
+      out.error = task.error;
+      continue;
+    }
+    const auto member = std::find(task.member_names.begin(), task.member_names.end(), plan.name) - task.member_names.begin();
+    if (static_cast<std::size_t>(member) < task.members.size()) {
+      const flow::MemberOutput& output = task.members[static_cast<std::size_t>(member)];
+      out.results += output.rows_out;
+      if (plan.kind != flow::PipelineKind::kRoot) {
+        out.in += output.rows_in;
+        out.verdicts[static_cast<std::size_t>(Verdict::kLate)] += output.rows_late;
+        out.verdicts[static_cast<std::size_t>(Verdict::kFiltered)] += output.rows_filtered;
+        out.verdicts[static_cast<std::size_t>(Verdict::kCounted)] +=
+            output.rows_in - output.rows_late - std::min(output.rows_filtered, output.rows_in - output.rows_late);
+      }
+    }
+    if (is_root) {
+      for (std::size_t v = 0; v < kVerdicts && plan.kind == flow::PipelineKind::kRoot; ++v) out.verdicts[v] += task.counters.verdicts[v];
+      if (plan.kind == flow::PipelineKind::kRoot) out.in += task.counters.in();
+      out.unknown_location += task.counters.unknown_reference;
+      out.partially_late += task.counters.partially_late;
+      out.open_windows = std::max<std::uint64_t>(out.open_windows, task.open_windows);
+      out.state_bytes += task.state_bytes;
+      out.commits += task.commits;
+    }
+    for (std::size_t p = 0; p < task.positions.size(); ++p) {
+      const auto number = static_cast<std::size_t>(task.merge ? static_cast<std::int32_t>(p) : task.partition);
+      serve::ServerStatus::PipelinePartition partition;
+      partition.partition = static_cast<std::int32_t>(number);
+      partition.offset = task.positions[p];
+      if (topic != topics.end() && number < topic->second.partitions.size()) partition.end = topic->second.partitions[number].visible.value;
+      if (task.watermark != kWatermarkNone.value) partition.watermark = task.watermark;
+      out.lag_records += std::max<std::int64_t>(0, partition.end - partition.offset);
+      if (partition.watermark) out.watermark = std::min(out.watermark.value_or(*partition.watermark), *partition.watermark);
+      out.partitions.push_back(partition);
+    }
+  }
+  return out;
+}
+
+serve::ServerStatus StatusSource::Gather() {
+  serve::ServerStatus status;
+  status.version = version_;
+  const std::int64_t now = clock_.MonotonicNs();
+  status.uptime_ms = (now - started_ns_) / 1'000'000;
+  status.now = clock_.Now();
+  AddTopics(status);
+  const std::vector<flow::TaskStatus> tasks = plane_.tasks();
+  std::map<std::string, bus::TopicInfo> topics;
+  for (const flow::PipelinePlan& pipeline : plan_.pipelines) {
+    const std::string input =
+        pipeline.kind == flow::PipelineKind::kRoot ? plan_.FindDataset(pipeline.from)->topic : flow::Plan::ResultsTopic(pipeline.from);
+    if (topics.contains(input)) continue;
+    if (Result<bus::TopicInfo> info = plane_.bus().Describe(input)) topics[input] = std::move(*info);
+  }
+  for (std::size_t i = 0; i < plan_.pipelines.size(); ++i) {
+    const flow::PipelinePlan& plan = plan_.pipelines[i];
+    serve::ServerStatus::Pipeline pipeline = PipelineOf(plan, i, tasks, topics);
+    // What ingest refused was offered to the dataset, too.
+    if (plan.kind == flow::PipelineKind::kRoot) {
+      const Result<bus::TopicInfo> refused = plane_.bus().Describe(DeadLetterTopic(plan.from));
+      if (refused) {
+        for (const bus::TopicInfo::PartitionInfo& partition : refused->partitions) {
+          pipeline.in += static_cast<std::uint64_t>(partition.end.value);
+          pipeline.verdicts[static_cast<std::size_t>(Verdict::kMalformed)] += static_cast<std::uint64_t>(partition.end.value);
+        }
+      }
+    }
+    Rate& rate = rates_[plan.name];
+    if (rate.at_ns == 0) {
+      rate = {pipeline.in, now, 0};
+    } else if (now - rate.at_ns >= kRateNs) {
+      rate.per_s = static_cast<double>(pipeline.in - std::min(pipeline.in, rate.in)) * 1e9 / static_cast<double>(now - rate.at_ns);
+      rate.in = pipeline.in;
+      rate.at_ns = now;
+    }
+    pipeline.rate_per_s = rate.per_s;
+    pipeline.lag_ms = rate.per_s > 0 ? static_cast<std::int64_t>(static_cast<double>(pipeline.lag_records) * 1000 / rate.per_s) : 0;
+    status.pipelines.push_back(std::move(pipeline));
+  }
+  for (const auto& [name, metrics] : plane_.sinks()) {
+    status.sinks.push_back({.name = "statistics/" + name, .offset = metrics.offset, .end = metrics.end, .error = metrics.error});
+  }
+  for (const std::shared_ptr<serve::LiveHub>& hub : hubs_) status.live_clients += static_cast<std::int64_t>(hub->clients());
+  return status;
+}
+
+void StatusSource::Collect(ops::Metrics::Sink& sink) {
+  const serve::ServerStatus status = Status();
+  for (const serve::ServerStatus::Pipeline& pipeline : status.pipelines) {
+    const ops::Labels labels = {{"pipeline", pipeline.name}};
+    for (std::size_t v = 0; v < kVerdicts; ++v) {
+      sink.CounterSample("sightline_records_total", "Records by pipeline and verdict; they sum up to sightline_records_in_total.",
+                         {{"pipeline", pipeline.name}, {"verdict", std::string(kVerdictNames[v])}},
+                         static_cast<double>(pipeline.verdicts[v]));
+    }
+    sink.CounterSample("sightline_records_in_total", "Records offered, by pipeline.", labels, static_cast<double>(pipeline.in));
+    sink.CounterSample("sightline_result_rows_total", "Result rows put out.", labels, static_cast<double>(pipeline.results));
+    sink.CounterSample("sightline_unknown_reference_total", "Counted records whose key a joined reference lacks.", labels,
+                       static_cast<double>(pipeline.unknown_location));
+    sink.CounterSample("sightline_commits_total", "Commits.", labels, static_cast<double>(pipeline.commits));
+    sink.GaugeSample("sightline_lag_records", "Records that can be read and are not yet.", labels,
+                     static_cast<double>(pipeline.lag_records));
+    sink.GaugeSample("sightline_state_bytes", "State in memory.", labels, static_cast<double>(pipeline.state_bytes));
+    sink.GaugeSample("sightline_pipeline_failed", "1 while a partition does not run.", labels, pipeline.failed ? 1 : 0);
+    if (pipeline.watermark) {
+      sink.GaugeSample("sightline_watermark_ms", "Least watermark of the partitions, epoch ms.", labels,
+                       static_cast<double>(*pipeline.watermark));
+    }
+  }
+  for (const serve::ServerStatus::Sink& one : status.sinks) {
+    const ops::Labels labels = {{"sink", one.name}};
+    sink.GaugeSample("sightline_sink_lag_records", "Result records that a sink has not taken over yet.", labels,
+                     static_cast<double>(one.end - one.offset));
+    sink.GaugeSample("sightline_sink_failed", "1 while a sink's last try failed.", labels, one.error ? 1 : 0);
+  }
+  sink.GaugeSample("sightline_live_clients", "Clients of live views.", {}, static_cast<double>(status.live_clients));
+}
+
+}  // namespace sightline::app

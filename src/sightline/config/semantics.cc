@@ -1,0 +1,311 @@
+#include "sightline/config/semantics.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <span>
+
+#include "sightline/base/text.h"
+#include "sightline/config/reader.h"
+
+namespace sightline::config {
+namespace {
+
+constexpr std::uint64_t kContractBytesMax = 8U << 20;
+
+std::string Quoted(std::string_view text) {
+  std::string out;
+  AppendJsonString(out, text);
+  return out;
+}
+
+std::string List(const std::vector<std::string>& names) {
+  std::string out;
+  for (const std::string& name : names) out += (out.empty() ? "" : ", ") + name;
+  return out;
+}
+
+bool Contains(const std::vector<std::string>& names, std::string_view name) { return std::ranges::find(names, name) != names.end(); }
+
+std::vector<std::string> FieldNames(const Schema& schema) {
+  std::vector<std::string> names;
+  for (const Field& field : schema.fields) names.push_back(field.name);
+  return names;
+}
+
+// One pass over a configuration. Checks do not depend on each other: where one has failed, the next ones that would only
+// repeat it keep silent.
+class Semantics {
+ public:
+  Semantics(runtime::FileSystem& files, Config& config, std::vector<Mistake>& mistakes)
+      : files_(files), config_(config), mistakes_(mistakes) {}
+
+  void Check() {
+    CheckListeners();
+    CheckTokens();
+    CheckNames();
+    for (DatasetConfig& dataset : config_.datasets) CheckDataset(dataset);
+    for (ReferenceConfig& reference : config_.references) CheckReference(reference);
+    for (const PipelineSpec& pipeline : config_.pipelines) CheckSource(pipeline);
+    CheckCycles();
+    for (const PipelineSpec& pipeline : config_.pipelines) CheckSteps(pipeline);
+  }
+
+ private:
+  void Report(std::string_view path, std::string what, std::string meant = "") {
+    mistakes_.push_back({config_.PlaceOf(path), std::string(path) + ": " + std::move(what), std::move(meant)});
+  }
+  void CheckListeners();
+  void CheckTokens();
+  void CheckNames();
+  void CheckDataset(DatasetConfig& dataset);
+  void CheckReference(ReferenceConfig& reference);
+  void CheckSource(const PipelineSpec& pipeline);
+  void CheckCycles();
+  void CheckSteps(const PipelineSpec& pipeline);
+  void CheckGroup(const PipelineSpec& pipeline, const std::string& path, const std::vector<std::string>& columns, std::string_view what);
+  void CheckEnrich(const EnrichStep& step, const std::string& path);
+  void CheckField(const governance::Contract& contract, std::string_view name, const std::string& path);
+  bool LoadContract(const std::string& file, const std::string& path, governance::Contract& into);
+  std::vector<std::string> SourceNames() const;
+
+  runtime::FileSystem& files_;
+  Config& config_;
+  std::vector<Mistake>& mistakes_;
+  std::set<std::string> partitioned_;  // datasets whose partition_by is a field of their contract
+  std::set<std::string> in_a_cycle_;   // pipelines without a root
+};
+
+void Semantics::CheckListeners() {
+  const ListenConfig& listen = config_.listen;
+  if (!listen.http.host.empty() && !listen.http.loopback()) {
+    const bool tls = listen.tls.has_value();
+    const bool tokens = !config_.access.tokens.empty();
+    if (!tls || !tokens) {
+      std::string missing = tls ? "" : "listen.tls";
+      if (!tokens) missing += missing.empty() ? "access.tokens" : " and access.tokens";
+      Report("listen.http", "others can reach " + listen.http.ToString() + ", which needs " + missing,
+             "add " + missing + ", or listen on 127.0.0.1:" + std::to_string(listen.http.port));
+    }
+  }
+  if (listen.http.port != 0 && listen.http == listen.health)
+    Report("listen.health", "the same address as listen.http", "give it a port of its own");
+  if (listen.tls) {
+    for (const auto& [name, file] : {std::pair("certificate", listen.tls->certificate), std::pair("key", listen.tls->key)}) {
+      if (file.empty()) continue;
+      const auto exists = files_.Exists(file);
+      if (exists && !*exists) Report("listen.tls." + std::string(name), "there is no file " + file);
+    }
+  }
+}
+
+void Semantics::CheckTokens() {
+  std::set<std::string_view> names;
+  for (std::size_t i = 0; i < config_.access.tokens.size(); ++i) {
+    const TokenConfig& token = config_.access.tokens[i];
+    const std::string path = "access.tokens[" + std::to_string(i) + "]";
+    if (!token.name.empty() && !names.insert(token.name).second) Report(path + ".name", "two tokens are named " + Quoted(token.name));
+    const bool written = config_.places.contains(path + ".token");
+    if (written == config_.places.contains(path + ".sha256")) {
+      Report(path, written ? "both token and sha256" : "neither token nor sha256",
+             "write token: {env: NAME}, token: {file: path} or sha256: DIGEST");
+    }
+    const bool digest = token.sha256.size() == 64 && std::ranges::all_of(token.sha256, [](char c) {
+                          return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+                        });
+    if (!token.sha256.empty() && !digest) Report(path + ".sha256", "not 64 hexadecimal digits", "printf %s \"$TOKEN\" | sha256sum");
+    constexpr std::size_t kTokenMin = 16;
+    if (!token.token.empty() && token.token.reveal().size() < kTokenMin)
+      Report(path + ".token", "shorter than 16 characters: it could be guessed", "openssl rand -hex 32");
+  }
+}
+
+void Semantics::CheckNames() {
+  std::set<std::string_view> sources;
+  std::map<std::string_view, std::string_view> topics;
+  for (DatasetConfig& dataset : config_.datasets) {
+    sources.insert(dataset.name);
+    if (dataset.topic.empty()) dataset.topic = dataset.name;
+    const auto [owner, fresh] = topics.emplace(dataset.topic, dataset.name);
+    if (!fresh)
+      Report("datasets." + dataset.name + ".topic",
+             "the topic " + Quoted(dataset.topic) + " belongs to the dataset " + std::string(owner->second) + " already",
+             "give each dataset a topic of its own");
+  }
+  if (config_.datasets.empty() && config_.places.contains("datasets")) Report("datasets", "no dataset", "add one, with its contract");
+  for (const PipelineSpec& pipeline : config_.pipelines) {
+    if (sources.contains(pipeline.name))
+      Report("pipelines." + pipeline.name, "a dataset has the same name", "`from: " + pipeline.name + "` could mean either; rename one");
+  }
+}
+
+bool Semantics::LoadContract(const std::string& file, const std::string& path, governance::Contract& into) {
+  if (file.empty()) return false;
+  const auto text = runtime::ReadFile(files_, file, kContractBytesMax);
+  if (!text) {
+    Report(path, text.error().kind == ErrorKind::kNotFound ? "there is no file " + file : text.error().message,
+           text.error().kind == ErrorKind::kNotFound ? "paths are relative to " + Quoted(config_.file) : "");
+    return false;
+  }
+  auto contract = governance::ParseContract(*text, file);
+  if (!contract) {
+    // Its lines name their own places, in the contract's file.
+    for (const std::string_view line : Split(contract.error().message, '\n')) {
+      if (!line.empty()) mistakes_.push_back({{}, std::string(line), ""});
+    }
+    return false;
+  }
+  into = std::move(*contract);
+  return true;
+}
+
+void Semantics::CheckField(const governance::Contract& contract, std::string_view name, const std::string& path) {
+  if (name.empty() || contract.schema.Find(name) >= 0) return;
+  const std::vector<std::string> fields = FieldNames(contract.schema);
+  std::string meant = Meant(name, fields);
+  if (meant.empty()) meant = "it has " + List(fields);
+  Report(path, "the contract " + Quoted(contract.name) + " has no field " + Quoted(name), std::move(meant));
+}
+
+void Semantics::CheckDataset(DatasetConfig& dataset) {
+  const std::string path = "datasets." + dataset.name;
+  if (dataset.retain.bytes != 0 &&
+      dataset.retain.bytes / static_cast<std::uint64_t>(std::max(dataset.partitions, 1)) < config_.drivers.bus.segment_bytes * 2) {
+    Report(path + ".retain.bytes",
+           FormatBytes(dataset.retain.bytes) + " over " + std::to_string(dataset.partitions) + " partitions is less than two segments of " +
+               FormatBytes(config_.drivers.bus.segment_bytes) + " each",
+           "allow more, or make drivers.bus.segment smaller");
+  }
+  if (!LoadContract(dataset.contract_file, path + ".contract", dataset.contract)) return;
+  if (dataset.contract.schema.Find(dataset.partition_by) >= 0) partitioned_.insert(dataset.name);
+  const governance::Contract& contract = dataset.contract;
+  CheckField(contract, dataset.partition_by, path + ".partition_by");
+  if (contract.event_time < 0) {
+    Report(path + ".contract", "the contract " + Quoted(contract.name) + " names no event-time field, which a dataset needs");
+  } else if (!dataset.watermark.on.empty()) {
+    const std::string& event_time = contract.schema.fields[static_cast<std::size_t>(contract.event_time)].name;
+    if (dataset.watermark.on != event_time)
+      Report(path + ".watermark.on", Quoted(dataset.watermark.on) + " is not the contract's event-time field",
+             "did you mean " + Quoted(event_time) + "?");
+  }
+  for (const auto& [from, to] : dataset.determines) {
+    CheckField(contract, from, path + ".determines." + from);
+    for (const std::string& name : to) CheckField(contract, name, path + ".determines." + from);
+  }
+}
+
+void Semantics::CheckReference(ReferenceConfig& reference) {
+  const std::string path = "references." + reference.name;
+  if (LoadContract(reference.contract_file, path + ".contract", reference.contract)) {
+    CheckField(reference.contract, reference.key, path + ".key");
+  }
+  if (reference.from.empty()) return;
+  constexpr std::string_view kEndings[] = {".csv", ".json", ".ndjson", ".parquet"};
+  if (!std::ranges::any_of(kEndings, [&](std::string_view ending) { return reference.from.ends_with(ending); })) {
+    Report(path + ".from", Quoted(reference.from) + " is of no known kind", "it must end in .csv, .json, .ndjson or .parquet");
+    return;
+  }
+  const auto exists = files_.Exists(reference.from);
+  if (exists && !*exists) Report(path + ".from", "there is no file " + reference.from, "paths are relative to " + Quoted(config_.file));
+}
+
+std::vector<std::string> Semantics::SourceNames() const {
+  std::vector<std::string> names;
+  for (const DatasetConfig& dataset : config_.datasets) names.push_back(dataset.name);
+  for (const PipelineSpec& pipeline : config_.pipelines) names.push_back(pipeline.name);
+  return names;
+}
+
+void Semantics::CheckSource(const PipelineSpec& pipeline) {
+  if (pipeline.from.empty() || config_.FindDataset(pipeline.from) != nullptr || config_.FindPipeline(pipeline.from) != nullptr) return;
+  const std::vector<std::string> names = SourceNames();
+  std::string meant = Meant(pipeline.from, names);
+  if (meant.empty() && config_.FindReference(pipeline.from) != nullptr) meant = "it is a reference, for an enrich step";
+  if (meant.empty()) meant = "there are " + List(names);
+  Report("pipelines." + pipeline.name + ".from", "no dataset and no pipeline is named " + Quoted(pipeline.from), std::move(meant));
+}
+
+void Semantics::CheckCycles() {
+  for (const PipelineSpec& start : config_.pipelines) {
+    std::vector<std::string> way{start.name};
+    for (const PipelineSpec* at = config_.FindPipeline(start.from); at != nullptr; at = config_.FindPipeline(at->from)) {
+      if (Contains(way, at->name)) {
+        in_a_cycle_.insert(start.name);
+        // Reported once, at the first pipeline of the cycle in the file; pipelines that only lead into it keep silent.
+        const bool first = at->name == start.name && std::ranges::none_of(way, [&](const std::string& name) {
+                             return name != start.name && in_a_cycle_.contains(name);
+                           });
+        if (first) {
+          std::string shown;
+          for (const std::string& name : way) shown += name + " reads from ";
+          Report("pipelines." + start.name + ".from", shown + start.name + ": a circle", "begin from a dataset");
+        }
+        break;
+      }
+      way.push_back(at->name);
+    }
+  }
+}
+
+void Semantics::CheckGroup(const PipelineSpec& pipeline, const std::string& path, const std::vector<std::string>& columns,
+                           std::string_view what) {
+  if (in_a_cycle_.contains(pipeline.name) || columns.empty()) return;
+  const DatasetConfig* dataset = config_.RootOf(pipeline);
+  if (dataset == nullptr || !partitioned_.contains(dataset->name)) return;
+  if (Contains(dataset->Determined(columns), dataset->partition_by)) return;
+  std::string meant = "add " + dataset->partition_by + ", or say in datasets." + dataset->name + " what they determine: `determines: {" +
+                      columns[0] + ": [" + dataset->partition_by + "]}`";
+  if (config_.FindDataset(pipeline.from) != nullptr && what == "the group")
+    meant += "; groups over all partitions belong in a second pipeline `from: " + pipeline.name + "`, or use `--engine flink`";
+  Report(path,
+         std::string(what) + " [" + List(columns) + "] does not determine " + Quoted(dataset->partition_by) + ", by which " +
+             dataset->name + " is partitioned: equal ones could lie in two partitions",
+         std::move(meant));
+}
+
+void Semantics::CheckEnrich(const EnrichStep& step, const std::string& path) {
+  if (step.with.empty() || config_.FindReference(step.with) != nullptr) return;
+  std::vector<std::string> names;
+  for (const ReferenceConfig& reference : config_.references) names.push_back(reference.name);
+  std::string meant = Meant(step.with, names);
+  if (meant.empty()) meant = names.empty() ? "add it below `references`" : "there are " + List(names);
+  Report(path + ".with", "no reference is named " + Quoted(step.with), std::move(meant));
+}
+
+void Semantics::CheckSteps(const PipelineSpec& pipeline) {
+  // Results of a pipeline may be grouped over all partitions; events may not.
+  const bool from_dataset = config_.FindDataset(pipeline.from) != nullptr;
+  const DedupeStep* dedupe = nullptr;
+  std::string dedupe_path;
+  for (std::size_t i = 0; i < pipeline.steps.size(); ++i) {
+    const std::string path = "pipelines." + pipeline.name + ".steps[" + std::to_string(i) + "]";
+    const auto& step = pipeline.steps[i].step;
+    if (const auto* s = std::get_if<DedupeStep>(&step)) {
+      dedupe = s;
+      dedupe_path = path + ".dedupe";
+      CheckGroup(pipeline, dedupe_path + ".by", s->by, "the key");
+    } else if (const auto* enrich = std::get_if<EnrichStep>(&step)) {
+      CheckEnrich(*enrich, path + ".enrich");
+    } else if (const auto* aggregate = std::get_if<AggregateStep>(&step); aggregate != nullptr && from_dataset) {
+      CheckGroup(pipeline, path + ".aggregate.by", aggregate->by, "the group");
+    } else if (const auto* rank = std::get_if<RankStep>(&step); rank != nullptr && from_dataset) {
+      CheckGroup(pipeline, path + ".rank.within", rank->within, "the group");
+    } else if (const auto* window = std::get_if<WindowStep>(&step); window != nullptr && dedupe != nullptr && dedupe->within.count() > 0) {
+      const auto needed = window->size + window->allowed_lateness;
+      if (dedupe->within < needed) {
+        Report(dedupe_path + ".within",
+               FormatDuration(dedupe->within) + " is shorter than window plus allowed lateness, " + FormatDuration(needed) +
+                   ": a duplicate could be counted",
+               "write at least " + FormatDuration(needed));
+      }
+    }
+  }
+}
+
+}  // namespace
+
+void CheckSemantics(runtime::FileSystem& files, Config& config, std::vector<Mistake>& mistakes) {
+  Semantics(files, config, mistakes).Check();
+}
+
+}  // namespace sightline::config

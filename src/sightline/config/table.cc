@@ -1,0 +1,541 @@
+#include "sightline/config/table.h"
+
+#include <limits>
+
+namespace sightline::config {
+namespace {
+
+using enum ValueType;
+
+constexpr std::int64_t kSecond = 1000;
+constexpr std::int64_t kMinute = 60 * kSecond;
+constexpr std::int64_t kHour = 60 * kMinute;
+constexpr std::int64_t kDay = 24 * kHour;
+constexpr std::int64_t kYear = 366 * kDay;
+constexpr std::int64_t kKiB = 1 << 10;
+constexpr std::int64_t kMiB = 1 << 20;
+constexpr std::int64_t kGiB = 1 << 30;
+constexpr std::int64_t kTiB = kGiB << 10;
+
+// The order of each list is the order of the enumeration it stands for.
+constexpr std::string_view kDurabilities[] = {"fsync", "interval", "os"};
+constexpr std::string_view kWhenFull[] = {"refuse", "drop"};
+constexpr std::string_view kCompressions[] = {"none", "lz4", "zstd"};
+constexpr std::string_view kBusTypes[] = {"log"};
+constexpr std::string_view kObjectTypes[] = {"files"};
+constexpr std::string_view kStatisticsTypes[] = {"duckdb"};
+// Drivers of later builds: known words, refused with a sentence of their own.
+constexpr std::string_view kBusTypesLater[] = {"kafka"};
+constexpr std::string_view kObjectTypesLater[] = {"s3", "gcs", "hdfs"};
+constexpr std::string_view kStatisticsTypesLater[] = {"postgres"};
+// As security/principal.h names them; a test keeps the two lists equal.
+constexpr std::string_view kPermissions[] = {"results.read", "ingest.write", "topics.read", "topics.write",
+                                             "sql.run",      "metrics.read", "admin"};
+constexpr std::string_view kSinks[] = {"statistics", "live"};
+
+constexpr Property kTlsProperties[] = {
+    {.name = "certificate",
+     .type = kPath,
+     .help = "PEM file with the server's certificate and the chain above it.",
+     .example = "tls/server.pem",
+     .required = true,
+     .access = Bind<&TlsConfig::certificate, kPath>()},
+    {.name = "key",
+     .type = kPath,
+     .help = "PEM file with the certificate's private key; readable by this user alone.",
+     .example = "tls/server.key",
+     .required = true,
+     .access = Bind<&TlsConfig::key, kPath>()},
+};
+constexpr Section kTls{"listen.tls", "Makes the HTTP listener speak TLS.", kTlsProperties};
+
+constexpr Property kListenProperties[] = {
+    {.name = "http",
+     .type = kEndpoint,
+     .default_text = "127.0.0.1:8080",
+     .help = "Address of the API and the dashboard. An address that others can reach needs `listen.tls` and `access.tokens`. Port 0 takes "
+             "a free one.",
+     .access = Bind<&ListenConfig::http, kEndpoint>()},
+    {.name = "health",
+     .type = kEndpoint,
+     .default_text = "127.0.0.1:8081",
+     .help = "Address of `/healthz` and `/readyz`, which hold no data and ask for no token.",
+     .access = Bind<&ListenConfig::health, kEndpoint>()},
+    {.name = "tls", .type = kSection, .help = kTls.help, .access = BindSection<&ListenConfig::tls>(), .section = &kTls},
+};
+constexpr Section kListen{"listen", "Where the server listens.", kListenProperties};
+
+constexpr Property kBusProperties[] = {
+    {.name = "type",
+     .type = kChoice,
+     .default_text = "log",
+     .help = "The event bus: `log` is the embedded durable log.",
+     .choices = kBusTypes,
+     .later = kBusTypesLater,
+     .access = Bind<&BusConfig::type, kChoice>()},
+    {.name = "durability",
+     .type = kChoice,
+     .default_text = "fsync",
+     .help = "What an acknowledged event is: on disk (`fsync`), on disk within `interval` (`interval`), or in the page cache (`os`).",
+     .choices = kDurabilities,
+     .access = Bind<&BusConfig::durability, kChoice>()},
+    {.name = "interval",
+     .type = kDuration,
+     .default_text = "100ms",
+     .help = "For the durability `interval`: the longest an acknowledged event may not be on disk yet.",
+     .min = 1,
+     .max = kMinute,
+     .access = Bind<&BusConfig::interval, kDuration>()},
+    {.name = "segment",
+     .type = kBytes,
+     .default_text = "256MiB",
+     .help = "Size of one file of a partition. Retention deletes whole files.",
+     .min = kMiB,
+     .max = 2 * kGiB,
+     .access = Bind<&BusConfig::segment_bytes, kBytes>()},
+    {.name = "when_full",
+     .type = kChoice,
+     .default_text = "refuse",
+     .help = "At the disk limit: `refuse` new events (429, the sender tries again) or `drop` the oldest ones that nobody holds, and count "
+             "them.",
+     .choices = kWhenFull,
+     .access = Bind<&BusConfig::when_full, kChoice>()},
+};
+constexpr Section kBus{"drivers.bus", "The durable event bus.", kBusProperties};
+
+constexpr Property kObjectsProperties[] = {
+    {.name = "type",
+     .type = kChoice,
+     .default_text = "files",
+     .help = "The object store: `files` keeps objects below `data`.",
+     .choices = kObjectTypes,
+     .later = kObjectTypesLater,
+     .access = Bind<&ObjectsConfig::type, kChoice>()},
+};
+constexpr Section kObjects{"drivers.objects", "The object store.", kObjectsProperties};
+
+constexpr Property kStatisticsProperties[] = {
+    {.name = "type",
+     .type = kChoice,
+     .default_text = "duckdb",
+     .help = "The statistics store: `duckdb` is embedded.",
+     .choices = kStatisticsTypes,
+     .later = kStatisticsTypesLater,
+     .access = Bind<&StatisticsConfig::type, kChoice>()},
+    {.name = "memory_max",
+     .type = kBytes,
+     .default_text = "512MiB",
+     .help = "Memory the statistics store may take.",
+     .min = 64 * kMiB,
+     .max = kTiB,
+     .access = Bind<&StatisticsConfig::memory_max, kBytes>()},
+};
+constexpr Section kStatistics{"drivers.statistics", "The store of results.", kStatisticsProperties};
+
+constexpr Property kDriversProperties[] = {
+    {.name = "bus", .type = kSection, .help = kBus.help, .access = BindSection<&DriversConfig::bus>(), .section = &kBus},
+    {.name = "objects", .type = kSection, .help = kObjects.help, .access = BindSection<&DriversConfig::objects>(), .section = &kObjects},
+    {.name = "statistics",
+     .type = kSection,
+     .help = kStatistics.help,
+     .access = BindSection<&DriversConfig::statistics>(),
+     .section = &kStatistics},
+};
+constexpr Section kDrivers{"drivers", "What carries and keeps the data. The embedded drivers need nothing else installed.",
+                           kDriversProperties};
+
+constexpr Property kWatermarkProperties[] = {
+    {.name = "on",
+     .type = kName,
+     .help = "The contract's event-time field.",
+     .example = "timestamp_detected",
+     .required = true,
+     .access = Bind<&WatermarkSpec::on, kName>()},
+    {.name = "out_of_orderness",
+     .type = kDuration,
+     .default_text = "30s",
+     .help = "How far the watermark stays behind the greatest event time of its partition.",
+     .max = kYear,
+     .access = Bind<&WatermarkSpec::out_of_orderness, kDuration>()},
+    {.name = "idle_after",
+     .type = kDuration,
+     .default_text = "10s",
+     .help = "A partition without events for so long gets ticks that move its watermark on; `0s`: never.",
+     .max = kDay,
+     .access = Bind<&WatermarkSpec::idle_after, kDuration>()},
+    {.name = "ahead_max",
+     .type = kDuration,
+     .default_text = "1m",
+     .help = "An event whose time is further than this ahead of the log's clock is a dead letter (`future`); `0s`: no bound.",
+     .max = kYear,
+     .access = Bind<&WatermarkSpec::ahead_max, kDuration>()},
+};
+constexpr Section kWatermark{"watermark", "How the dataset's partitions tell the time.", kWatermarkProperties};
+
+constexpr Property kRetainProperties[] = {
+    {.name = "time",
+     .type = kDuration,
+     .default_text = "7d",
+     .help = "Events older than this are deleted, unless a pipeline or sink still needs them; `0s`: never.",
+     .max = 100 * kYear,
+     .access = Bind<&RetainConfig::time, kDuration>()},
+    {.name = "bytes",
+     .type = kBytes,
+     .default_text = "0B",
+     .help = "Disk the topic may take, all partitions together, oldest events deleted first; `0B`: no limit.",
+     .max = std::numeric_limits<std::int64_t>::max(),
+     .access = Bind<&RetainConfig::bytes, kBytes>()},
+};
+constexpr Section kRetain{"retain", "How long events are kept.", kRetainProperties};
+
+constexpr Property kDatasetProperties[] = {
+    {.name = "contract",
+     .type = kPath,
+     .help = "The dataset's contract, an Open Data Contract Standard v3 file.",
+     .example = "contracts/camera_events.odcs.yaml",
+     .required = true,
+     .access = Bind<&DatasetConfig::contract_file, kPath>()},
+    {.name = "topic",
+     .type = kTopic,
+     .help = "Topic of accepted events. Left out: the dataset's name.",
+     .example = "camera_events",
+     .access = Bind<&DatasetConfig::topic, kTopic>()},
+    {.name = "gate",
+     .type = kText,
+     .help = "Topics of others to judge and take over.",
+     .unavailable =
+         "this build has no gate over topics that others write (it comes with the Kafka driver); leave `gate` out and send events to "
+         "POST /v1/datasets/DATASET/events or by `sightline send`"},
+    {.name = "partitions",
+     .type = kInteger,
+     .default_text = "1",
+     .help = "Number of partitions; a partition's events are worked on in order by one core. Fixed for a topic's life.",
+     .min = 1,
+     .max = 1024,
+     .access = Bind<&DatasetConfig::partitions, kInteger>()},
+    {.name = "partition_by",
+     .type = kName,
+     .help = "The field whose value gives the partition. Deduplication and groups must determine it.",
+     .example = "geographical_location_oid",
+     .required = true,
+     .access = Bind<&DatasetConfig::partition_by, kName>()},
+    {.name = "determines",
+     .type = kDependencies,
+     .help = "What a field determines: events with the same value of the first have the same values of the others. A promise of the "
+             "producers, which lets a "
+             "group or a deduplication leave out `partition_by`.",
+     .example = "{detection_oid: [video_camera_oid], video_camera_oid: [geographical_location_oid]}",
+     .access = Bind<&DatasetConfig::determines, kDependencies>()},
+    {.name = "watermark",
+     .type = kSection,
+     .help = kWatermark.help,
+     .required = true,
+     .access = BindSection<&DatasetConfig::watermark>(),
+     .section = &kWatermark},
+    {.name = "retain", .type = kSection, .help = kRetain.help, .access = BindSection<&DatasetConfig::retain>(), .section = &kRetain},
+    {.name = "durability",
+     .type = kChoice,
+     .help = "Instead of `drivers.bus.durability`, for this dataset.",
+     .choices = kDurabilities,
+     .access = Bind<&DatasetConfig::durability, kChoice>()},
+    {.name = "when_full",
+     .type = kChoice,
+     .help = "Instead of `drivers.bus.when_full`, for this dataset.",
+     .choices = kWhenFull,
+     .access = Bind<&DatasetConfig::when_full, kChoice>()},
+    {.name = "compression",
+     .type = kChoice,
+     .default_text = "none",
+     .help = "How batches are compressed in the log.",
+     .choices = kCompressions,
+     .access = Bind<&DatasetConfig::compression, kChoice>()},
+};
+constexpr Section kDataset{"a dataset", "Events of one kind: their contract, their topic, and how they tell the time.", kDatasetProperties};
+
+constexpr Property kReferenceProperties[] = {
+    {.name = "contract",
+     .type = kPath,
+     .help = "The table's contract, an Open Data Contract Standard v3 file.",
+     .example = "contracts/locations.odcs.yaml",
+     .required = true,
+     .access = Bind<&ReferenceConfig::contract_file, kPath>()},
+    {.name = "from",
+     .type = kPath,
+     .help = "The table: a `.csv`, `.json`, `.ndjson` or `.parquet` file.",
+     .example = "references/locations.csv",
+     .required = true,
+     .access = Bind<&ReferenceConfig::from, kPath>()},
+    {.name = "key",
+     .type = kName,
+     .help = "The field that identifies a row.",
+     .example = "geographical_location_oid",
+     .required = true,
+     .access = Bind<&ReferenceConfig::key, kName>()},
+};
+constexpr Section kReference{"a reference", "A small table that results are enriched from. It can be reloaded while the server runs.",
+                             kReferenceProperties};
+
+// `to` is a list in the file and two flags in a PipelineSpec.
+void SetSinks(void* object, Value value) {
+  auto& pipeline = *static_cast<PipelineSpec*>(object);
+  pipeline.to_statistics = pipeline.to_live = false;
+  for (const std::string& sink : std::get<std::vector<std::string>>(value)) {
+    if (sink == "statistics") pipeline.to_statistics = true;
+    if (sink == "live") pipeline.to_live = true;
+  }
+}
+Value GetSinks(const void* object) {
+  const auto& pipeline = *static_cast<const PipelineSpec*>(object);
+  std::vector<std::string> sinks;
+  if (pipeline.to_statistics) sinks.emplace_back("statistics");
+  if (pipeline.to_live) sinks.emplace_back("live");
+  return sinks;
+}
+void* OpenSteps(void* object) { return &static_cast<PipelineSpec*>(object)->steps; }
+const void* StepsAt(const void* object, std::size_t i) { return i == 0 ? &static_cast<const PipelineSpec*>(object)->steps : nullptr; }
+
+constexpr Property kPipelineProperties[] = {
+    {.name = "from",
+     .type = kName,
+     .help = "A dataset, or another pipeline whose results are read.",
+     .example = "camera_events",
+     .required = true,
+     .access = Bind<&PipelineSpec::from, kName>()},
+    {.name = "steps",
+     .type = kSteps,
+     .help = "What is done with each event, in this order.",
+     .required = true,
+     .access = {.open = &OpenSteps, .at = &StepsAt}},
+    {.name = "to",
+     .type = kChoices,
+     .default_text = "[]",
+     .help = "Where results go besides the pipeline's own topic: the statistics store, the live board.",
+     .example = "[statistics, live]",
+     .choices = kSinks,
+     .access = {.set = &SetSinks, .get = &GetSinks}},
+};
+constexpr Section kPipeline{"a pipeline", "Turns events, or another pipeline's results, into results.", kPipelineProperties};
+
+constexpr Property kTokenProperties[] = {
+    {.name = "name",
+     .type = kName,
+     .help = "Who holds the token; it stands in the log of accesses.",
+     .example = "dashboard",
+     .required = true,
+     .access = Bind<&TokenConfig::name, kName>()},
+    {.name = "token",
+     .type = kSecret,
+     .help = "The token itself, from the environment or a file.",
+     .example = "{env: DASHBOARD_TOKEN}",
+     .access = Bind<&TokenConfig::token, kSecret>()},
+    {.name = "sha256",
+     .type = kText,
+     .help = "Instead of `token`: its SHA-256 in 64 hexadecimal digits.",
+     .access = Bind<&TokenConfig::sha256, kText>()},
+    {.name = "permissions",
+     .type = kChoices,
+     .default_text = "[results.read]",
+     .help = "What its holder may do. `results.read` covers live views, references and status; `topics.read` raw events and dead letters, "
+             "`topics.write` replays; `admin` everything.",
+     .choices = kPermissions,
+     .access = Bind<&TokenConfig::permissions, kChoices>()},
+};
+constexpr Section kToken{"a token", "A token besides the generated one in `<data>/admin.token`.", kTokenProperties};
+constexpr Property kAccessProperties[] = {
+    {.name = "tokens", .type = kSections, .help = kToken.help, .access = BindSection<&AccessConfig::tokens>(), .section = &kToken},
+};
+constexpr Section kAccess{"access", "Who may do what.", kAccessProperties};
+
+constexpr Property kIngestProperties[] = {
+    {.name = "body_max",
+     .type = kBytes,
+     .default_text = "64MiB",
+     .help = "Size of a request's body, after decompression.",
+     .min = kKiB,
+     .max = 2 * kGiB,
+     .access = Bind<&IngestLimits::body_max, kBytes>()},
+    {.name = "line_max",
+     .type = kBytes,
+     .default_text = "1MiB",
+     .help = "Size of one event.",
+     .min = 64,
+     .max = 64 * kMiB,
+     .access = Bind<&IngestLimits::line_max, kBytes>()},
+    {.name = "fields_max",
+     .type = kInteger,
+     .default_text = "1024",
+     .help = "Fields of one event.",
+     .min = 1,
+     .max = 65'535,
+     .access = Bind<&IngestLimits::fields_max, kInteger>()},
+    {.name = "depth_max",
+     .type = kInteger,
+     .default_text = "64",
+     .help = "Depth of objects and lists within one event.",
+     .min = 1,
+     .max = 1000,
+     .access = Bind<&IngestLimits::depth_max, kInteger>()},
+};
+constexpr Section kIngest{"limits.ingest", "What one sender may ask for.", kIngestProperties};
+constexpr Property kRequestsProperties[] = {
+    {.name = "time_max",
+     .type = kDuration,
+     .default_text = "30s",
+     .help = "Time to receive a request whole, and to send its answer.",
+     .min = 100,
+     .max = kHour,
+     .access = Bind<&RequestLimits::time_max, kDuration>()},
+    {.name = "idle_max",
+     .type = kDuration,
+     .default_text = "1m",
+     .help = "Time a connection may stay open between requests.",
+     .min = 100,
+     .max = kDay,
+     .access = Bind<&RequestLimits::idle_max, kDuration>()},
+    {.name = "connections_max",
+     .type = kInteger,
+     .default_text = "20000",
+     .help = "Connections at once.",
+     .min = 1,
+     .max = 1'000'000,
+     .access = Bind<&RequestLimits::connections_max, kInteger>()},
+};
+constexpr Section kRequests{"limits.requests", "What one connection may take.", kRequestsProperties};
+constexpr Property kSqlProperties[] = {
+    {.name = "time_max",
+     .type = kDuration,
+     .default_text = "30s",
+     .help = "Time of one query.",
+     .min = 1,
+     .max = kHour,
+     .access = Bind<&SqlLimits::time_max, kDuration>()},
+    {.name = "memory_max",
+     .type = kBytes,
+     .default_text = "256MiB",
+     .help = "Memory of one query.",
+     .min = kMiB,
+     .max = kTiB,
+     .access = Bind<&SqlLimits::memory_max, kBytes>()},
+    {.name = "rows_max",
+     .type = kInteger,
+     .default_text = "10000",
+     .help = "Rows of one answer; the rest is cut off and the answer says so.",
+     .min = 1,
+     .max = 10'000'000,
+     .access = Bind<&SqlLimits::rows_max, kInteger>()},
+};
+constexpr Section kSql{"limits.sql", "What one SQL query may take.", kSqlProperties};
+constexpr Property kLimitsProperties[] = {
+    {.name = "ingest", .type = kSection, .help = kIngest.help, .access = BindSection<&LimitsConfig::ingest>(), .section = &kIngest},
+    {.name = "requests", .type = kSection, .help = kRequests.help, .access = BindSection<&LimitsConfig::requests>(), .section = &kRequests},
+    {.name = "sql", .type = kSection, .help = kSql.help, .access = BindSection<&LimitsConfig::sql>(), .section = &kSql},
+};
+constexpr Section kLimits{"limits", "Bounds on what one request may take.", kLimitsProperties};
+
+constexpr Property kCheckpointProperties[] = {
+    {.name = "interval",
+     .type = kDuration,
+     .default_text = "1s",
+     .help = "A pipeline commits at least this often while events come in.",
+     .min = 10,
+     .max = kHour,
+     .access = Bind<&CheckpointConfig::interval, kDuration>()},
+    {.name = "records",
+     .type = kInteger,
+     .default_text = "1000000",
+     .help = "A partition commits after so many events, if that comes first.",
+     .min = 1,
+     .max = 1'000'000'000,
+     .access = Bind<&CheckpointConfig::records, kInteger>()},
+};
+constexpr Section kCheckpoint{"checkpoint", "When pipelines commit.", kCheckpointProperties};
+constexpr Property kStateProperties[] = {
+    {.name = "memory_max",
+     .type = kBytes,
+     .default_text = "4GiB",
+     .help = "Memory for the state of all pipelines; beyond it new keys go to disk.",
+     .min = 16 * kMiB,
+     .max = 16 * kTiB,
+     .access = Bind<&StateConfig::memory_max, kBytes>()},
+    {.name = "disk_max",
+     .type = kBytes,
+     .default_text = "50GiB",
+     .help = "Disk for state that went over `memory_max`; beyond it an event is a dead letter (`state_limit`).",
+     .max = std::numeric_limits<std::int64_t>::max(),
+     .access = Bind<&StateConfig::disk_max, kBytes>()},
+};
+constexpr Section kState{"state", "Room for what pipelines remember.", kStateProperties};
+constexpr Property kLiveProperties[] = {
+    {.name = "clients_max",
+     .type = kInteger,
+     .default_text = "10000",
+     .help = "Live clients at once.",
+     .min = 1,
+     .max = 1'000'000,
+     .access = Bind<&LiveConfig::clients_max, kInteger>()},
+    {.name = "rate",
+     .type = kInteger,
+     .default_text = "5",
+     .help = "Changes a second that a client gets unless it asks for another rate.",
+     .min = 1,
+     .max = 1000,
+     .access = Bind<&LiveConfig::rate, kInteger>()},
+    {.name = "queue_max",
+     .type = kBytes,
+     .default_text = "4MiB",
+     .help = "Bytes that may wait for one slow client before its changes are folded together.",
+     .min = 64 * kKiB,
+     .max = kGiB,
+     .access = Bind<&LiveConfig::queue_max, kBytes>()},
+};
+constexpr Section kLive{"live", "The live board and its clients.", kLiveProperties};
+
+constexpr Property kRootProperties[] = {
+    {.name = "sightline",
+     .type = kInteger,
+     .help = "Version of this file's format.",
+     .example = "1",
+     .min = 1,
+     .max = 1,
+     .required = true,
+     .access = Bind<&Config::version, kInteger>()},
+    {.name = "data",
+     .type = kPath,
+     .default_text = "./data",
+     .help = "Directory in which everything embedded lives. One process owns it.",
+     .access = Bind<&Config::data, kPath>()},
+    {.name = "listen", .type = kSection, .help = kListen.help, .access = BindSection<&Config::listen>(), .section = &kListen},
+    {.name = "drivers", .type = kSection, .help = kDrivers.help, .access = BindSection<&Config::drivers>(), .section = &kDrivers},
+    {.name = "datasets",
+     .type = kNamedSections,
+     .help = kDataset.help,
+     .required = true,
+     .access = BindNamed<&Config::datasets, DatasetConfig>(),
+     .section = &kDataset},
+    {.name = "references",
+     .type = kNamedSections,
+     .help = kReference.help,
+     .access = BindNamed<&Config::references, ReferenceConfig>(),
+     .section = &kReference},
+    {.name = "pipelines",
+     .type = kNamedSections,
+     .help = kPipeline.help,
+     .access = BindNamed<&Config::pipelines, PipelineSpec>(),
+     .section = &kPipeline},
+    {.name = "access", .type = kSection, .help = kAccess.help, .access = BindSection<&Config::access>(), .section = &kAccess},
+    {.name = "limits", .type = kSection, .help = kLimits.help, .access = BindSection<&Config::limits>(), .section = &kLimits},
+    {.name = "checkpoint",
+     .type = kSection,
+     .help = kCheckpoint.help,
+     .access = BindSection<&Config::checkpoint>(),
+     .section = &kCheckpoint},
+    {.name = "state", .type = kSection, .help = kState.help, .access = BindSection<&Config::state>(), .section = &kState},
+    {.name = "live", .type = kSection, .help = kLive.help, .access = BindSection<&Config::live>(), .section = &kLive},
+};
+constexpr Section kRoot{"the file", "The whole of a system: one file.", kRootProperties};
+
+}  // namespace
+
+const Section& RootSection() { return kRoot; }
+
+}  // namespace sightline::config

@@ -1,0 +1,256 @@
+#include "sightline/flow/aggregates.h"
+
+#include <bit>
+#include <limits>
+
+namespace sightline::flow {
+namespace {
+
+std::uint64_t DistinctWord(const Column& input, std::uint32_t row, StringDictionary& texts) {
+  switch (input.type) {
+    case FieldType::kInt64:
+    case FieldType::kBool: return static_cast<std::uint64_t>(input.int64s[row]);
+    case FieldType::kDouble: return std::bit_cast<std::uint64_t>(input.doubles[row] == 0 ? 0.0 : input.doubles[row]);
+    case FieldType::kString: return texts.Intern(input.strings[row]);
+  }
+  return 0;
+}
+
+}  // namespace
+
+bool AggregateColumn::invertible() const {
+  switch (aggregate_.kind) {
+    case AggregateKind::kCount:
+    case AggregateKind::kCountValues: return true;
+    case AggregateKind::kSum:
+    case AggregateKind::kAvg: return !Doubles();
+    case AggregateKind::kMin:
+    case AggregateKind::kMax:
+    case AggregateKind::kCountDistinct: return false;
+  }
+  return false;
+}
+
+void AggregateColumn::Resize(std::size_t groups) {
+  switch (aggregate_.kind) {
+    case AggregateKind::kCount: return;
+    case AggregateKind::kCountValues: break;
+    case AggregateKind::kSum:
+    case AggregateKind::kAvg:
+      if (Doubles()) {
+        double_sums_.resize(groups);
+      } else {
+        sums_.resize(groups);
+      }
+      break;
+    case AggregateKind::kMin:
+    case AggregateKind::kMax: values_.resize(groups); break;
+    case AggregateKind::kCountDistinct: sets_.resize(groups); return;
+  }
+  counts_.resize(groups);
+}
+
+bool AggregateColumn::Less(std::int64_t a, std::int64_t b, const StringDictionary& texts) const {
+  if (Doubles()) return std::bit_cast<double>(a) < std::bit_cast<double>(b);
+  if (Texts()) return texts.at(static_cast<std::uint32_t>(a)) < texts.at(static_cast<std::uint32_t>(b));
+  return a < b;
+}
+
+void AggregateColumn::Add(std::uint32_t group, const Column& input, std::uint32_t row, StringDictionary& texts) {
+  if (input.IsNull(row)) return;
+  switch (aggregate_.kind) {
+    case AggregateKind::kCount: return;
+    case AggregateKind::kCountValues: break;
+    case AggregateKind::kSum:
+    case AggregateKind::kAvg:
+      if (Doubles()) {
+        double_sums_[group] += input.doubles[row];
+      } else {
+        sums_[group] += input.int64s[row];
+      }
+      break;
+    case AggregateKind::kMin:
+    case AggregateKind::kMax: {
+      const std::int64_t value = Texts()     ? static_cast<std::int64_t>(texts.Intern(input.strings[row]))
+                                 : Doubles() ? std::bit_cast<std::int64_t>(input.doubles[row])
+                                             : input.int64s[row];
+      const bool better = aggregate_.kind == AggregateKind::kMin ? Less(value, values_[group], texts) : Less(values_[group], value, texts);
+      if (counts_[group] == 0 || better) values_[group] = value;
+      break;
+    }
+    case AggregateKind::kCountDistinct: sets_[group].insert(DistinctWord(input, row, texts)); return;
+  }
+  ++counts_[group];
+}
+
+void AggregateColumn::MergeGroup(std::uint32_t into, const AggregateColumn& other, std::uint32_t from, const StringDictionary& texts) {
+  switch (aggregate_.kind) {
+    case AggregateKind::kCount: return;
+    case AggregateKind::kCountValues: break;
+    case AggregateKind::kSum:
+    case AggregateKind::kAvg:
+      if (Doubles()) {
+        double_sums_[into] += other.double_sums_[from];
+      } else {
+        sums_[into] += other.sums_[from];
+      }
+      break;
+    case AggregateKind::kMin:
+    case AggregateKind::kMax: {
+      if (other.counts_[from] == 0) return;
+      const std::int64_t value = other.values_[from];
+      const bool better = aggregate_.kind == AggregateKind::kMin ? Less(value, values_[into], texts) : Less(values_[into], value, texts);
+      if (counts_[into] == 0 || better) values_[into] = value;
+      break;
+    }
+    case AggregateKind::kCountDistinct: sets_[into].insert(other.sets_[from].begin(), other.sets_[from].end()); return;
+  }
+  counts_[into] += other.counts_[from];
+}
+
+void AggregateColumn::Merge(const AggregateColumn& other, const StringDictionary& texts) {
+  const std::size_t groups = aggregate_.kind == AggregateKind::kCountDistinct ? other.sets_.size() : other.counts_.size();
+  for (std::uint32_t group = 0; group < groups; ++group) MergeGroup(group, other, group, texts);
+}
+
+void AggregateColumn::Subtract(const AggregateColumn& other) {
+  for (std::size_t group = 0; group < other.counts_.size(); ++group) counts_[group] -= other.counts_[group];
+  for (std::size_t group = 0; group < other.sums_.size(); ++group) sums_[group] -= other.sums_[group];
+}
+
+void AggregateColumn::Clear() {
+  counts_.clear();
+  sums_.clear();
+  values_.clear();
+  double_sums_.clear();
+  sets_.clear();
+}
+
+void AggregateColumn::Materialise(std::span<const std::uint32_t> groups, const StringDictionary& texts, Column& into,
+                                  std::vector<std::uint8_t>& overflow) const {
+  const std::size_t n = groups.size();
+  const auto set_null = [&](std::size_t i) {
+    if (into.nulls.empty()) into.nulls.assign(n, 0);
+    into.nulls[i] = 1;
+  };
+  into.type = aggregate_.type;
+  into.nulls.clear();
+  if (into.type == FieldType::kDouble) {
+    into.doubles.assign(n, 0);
+  } else if (into.type == FieldType::kString) {
+    into.strings.assign(n, {});
+  } else {
+    into.int64s.assign(n, 0);
+  }
+  for (std::size_t i = 0; i < n; ++i) {
+    const std::uint32_t group = groups[i];
+    switch (aggregate_.kind) {
+      case AggregateKind::kCount: break;
+      case AggregateKind::kCountValues: into.int64s[i] = static_cast<std::int64_t>(counts_[group]); break;
+      case AggregateKind::kCountDistinct: into.int64s[i] = static_cast<std::int64_t>(sets_[group].size()); break;
+      case AggregateKind::kSum:
+        if (counts_[group] == 0) {
+          set_null(i);
+        } else if (Doubles()) {
+          into.doubles[i] = double_sums_[group];
+        } else if (sums_[group] > std::numeric_limits<std::int64_t>::max() || sums_[group] < std::numeric_limits<std::int64_t>::min()) {
+          set_null(i);
+          overflow[i] = 1;
+        } else {
+          into.int64s[i] = static_cast<std::int64_t>(sums_[group]);
+        }
+        break;
+      case AggregateKind::kAvg:
+        if (counts_[group] == 0) {
+          set_null(i);
+        } else {
+          const double sum = Doubles() ? double_sums_[group] : static_cast<double>(sums_[group]);
+          into.doubles[i] = sum / static_cast<double>(counts_[group]);
+        }
+        break;
+      case AggregateKind::kMin:
+      case AggregateKind::kMax:
+        if (counts_[group] == 0) {
+          set_null(i);
+        } else if (Texts()) {
+          into.strings[i] = texts.at(static_cast<std::uint32_t>(values_[group]));
+        } else if (Doubles()) {
+          into.doubles[i] = std::bit_cast<double>(values_[group]);
+        } else {
+          into.int64s[i] = values_[group];
+        }
+        break;
+    }
+  }
+}
+
+void AggregateColumn::Remap(const std::vector<std::uint32_t>& moved, std::size_t groups) {
+  AggregateColumn fresh(aggregate_);
+  fresh.Resize(groups);
+  for (std::size_t group = 0; group < moved.size(); ++group) {
+    const std::uint32_t to = moved[group];
+    if (to == 0xffffffffU) continue;
+    if (group < counts_.size()) fresh.counts_[to] = counts_[group];
+    if (group < sums_.size()) fresh.sums_[to] = sums_[group];
+    if (group < values_.size()) fresh.values_[to] = values_[group];
+    if (group < double_sums_.size()) fresh.double_sums_[to] = double_sums_[group];
+    if (group < sets_.size()) fresh.sets_[to] = std::move(sets_[group]);
+  }
+  *this = std::move(fresh);
+}
+
+std::size_t AggregateColumn::bytes() const {
+  std::size_t total = counts_.size() * 8 + sums_.size() * 16 + values_.size() * 8 + double_sums_.size() * 8;
+  for (const auto& set : sets_) total += 48 + set.size() * 24;
+  return total;
+}
+
+void AggregateColumn::Save(std::uint32_t group, ByteWriter& out, const StringDictionary& texts) const {
+  if (aggregate_.kind == AggregateKind::kCount) return;
+  if (aggregate_.kind == AggregateKind::kCountDistinct) {
+    out.PutVarint(sets_[group].size());
+    for (std::uint64_t value : sets_[group]) {
+      if (Texts()) {
+        out.PutString(texts.at(static_cast<std::uint32_t>(value)));
+      } else {
+        out.Put(value);
+      }
+    }
+    return;
+  }
+  out.PutVarint(counts_[group]);
+  if (!sums_.empty()) {
+    out.Put(static_cast<std::uint64_t>(sums_[group]));
+    out.Put(static_cast<std::int64_t>(sums_[group] >> 64));
+  }
+  if (!double_sums_.empty()) out.Put(double_sums_[group]);
+  if (!values_.empty()) {
+    if (Texts()) {
+      out.PutString(counts_[group] == 0 ? std::string_view() : texts.at(static_cast<std::uint32_t>(values_[group])));
+    } else {
+      out.Put(values_[group]);
+    }
+  }
+}
+
+void AggregateColumn::Load(std::uint32_t group, ByteReader& in, StringDictionary& texts) {
+  if (aggregate_.kind == AggregateKind::kCount) return;
+  if (aggregate_.kind == AggregateKind::kCountDistinct) {
+    const std::uint64_t size = in.GetVarint();
+    for (std::uint64_t i = 0; i < size && in.ok(); ++i) {
+      sets_[group].insert(Texts() ? texts.Intern(in.GetString()) : in.Get<std::uint64_t>());
+    }
+    return;
+  }
+  counts_[group] = in.GetVarint();
+  if (!sums_.empty()) {
+    const auto low = in.Get<std::uint64_t>();
+    sums_[group] = static_cast<Int128>(in.Get<std::int64_t>()) << 64 | low;
+  }
+  if (!double_sums_.empty()) double_sums_[group] = in.Get<double>();
+  if (!values_.empty()) {
+    values_[group] = Texts() ? static_cast<std::int64_t>(texts.Intern(in.GetString())) : in.Get<std::int64_t>();
+  }
+}
+
+}  // namespace sightline::flow

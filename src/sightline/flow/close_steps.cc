@@ -1,0 +1,266 @@
+#include "sightline/flow/close_steps.h"
+
+#include <algorithm>
+#include <bit>
+#include <numeric>
+
+#include "sightline/flow/aggregates.h"
+#include "sightline/model/result.h"
+
+namespace sightline::flow {
+namespace {
+
+int CompareValues(const Column& column, std::size_t a, std::size_t b) {
+  const bool a_null = column.IsNull(a);
+  const bool b_null = column.IsNull(b);
+  if (a_null || b_null) return a_null == b_null ? 0 : (a_null ? 1 : -1);
+  switch (column.type) {
+    case FieldType::kInt64:
+    case FieldType::kBool: return column.int64s[a] < column.int64s[b] ? -1 : (column.int64s[a] > column.int64s[b] ? 1 : 0);
+    case FieldType::kDouble: return column.doubles[a] < column.doubles[b] ? -1 : (column.doubles[a] > column.doubles[b] ? 1 : 0);
+    case FieldType::kString: {
+      const int order = column.strings[a].compare(column.strings[b]);
+      return order < 0 ? -1 : (order > 0 ? 1 : 0);
+    }
+  }
+  return 0;
+}
+
+std::uint64_t Filter(const WhereOp& op, ColumnBatch& rows) {
+  Column verdict;
+  op.predicate.Evaluate(rows, verdict);
+  std::vector<std::uint32_t> keep;
+  for (std::uint32_t row = 0; row < rows.rows; ++row) {
+    if (!verdict.IsNull(row) && verdict.int64s[row] != 0) keep.push_back(row);
+  }
+  const std::uint64_t dropped = rows.rows - keep.size();
+  if (dropped != 0) rows.Take(keep);
+  return dropped;
+}
+
+std::uint64_t EnrichAndDrop(const EnrichOp& op, const ActiveReferences& references, ColumnBatch& rows) {
+  std::vector<std::uint8_t> missing;
+  ApplyEnrich(op, references, rows, missing);
+  if (!op.drop_missing) return 0;
+  std::vector<std::uint32_t> keep;
+  for (std::uint32_t row = 0; row < rows.rows; ++row) {
+    if (missing[row] == 0) keep.push_back(row);
+  }
+  const std::uint64_t dropped = rows.rows - keep.size();
+  if (dropped != 0) rows.Take(keep);
+  return dropped;
+}
+
+// ROW_NUMBER within each group: greater value first, nulls last, ties by the rest of the key.
+void Rank(const RankOp& op, ColumnBatch& rows) {
+  const auto column = [&](int c) -> const Column& { return rows.columns[static_cast<std::size_t>(c)]; };
+  const auto same_group = [&](std::uint32_t a, std::uint32_t b) {
+    return std::all_of(op.within.begin(), op.within.end(), [&](int c) { return SameValue(column(c), a, b); });
+  };
+  const auto before = [&](std::uint32_t a, std::uint32_t b) {
+    const Column& by = column(op.by);
+    if (by.IsNull(a) || by.IsNull(b)) {
+      if (by.IsNull(a) != by.IsNull(b)) return by.IsNull(b);
+    } else if (const int order = CompareValues(by, a, b); order != 0) {
+      return order > 0;
+    }
+    for (int c : op.ties) {
+      if (const int order = CompareValues(column(c), a, b); order != 0) return order < 0;
+    }
+    return a < b;
+  };
+  std::vector<std::uint32_t> order(rows.rows);
+  std::iota(order.begin(), order.end(), 0U);
+  const auto in_group_order = [&](std::uint32_t a, std::uint32_t b) {
+    for (int c : op.within) {
+      if (const int o = CompareValues(column(c), a, b); o != 0) return o < 0;
+    }
+    return a < b;
+  };
+  if (!std::is_sorted(order.begin(), order.end(), in_group_order)) std::sort(order.begin(), order.end(), in_group_order);
+  std::vector<std::uint32_t> keep;
+  Column rank{.type = FieldType::kInt64, .int64s = {}, .doubles = {}, .strings = {}, .nulls = {}};
+  for (std::size_t begin = 0; begin < order.size();) {
+    std::size_t end = begin + 1;
+    while (end < order.size() && same_group(order[begin], order[end])) ++end;
+    const std::size_t top = std::min(end - begin, static_cast<std::size_t>(op.top));
+    const auto first = order.begin() + static_cast<std::ptrdiff_t>(begin);
+    std::partial_sort(first, first + static_cast<std::ptrdiff_t>(top), order.begin() + static_cast<std::ptrdiff_t>(end), before);
+    for (std::size_t i = 0; i < top; ++i) {
+      keep.push_back(order[begin + i]);
+      rank.int64s.push_back(static_cast<std::int64_t>(i + 1));
+    }
+    begin = end;
+  }
+  rows.Take(keep);
+  rows.columns.push_back(std::move(rank));
+}
+
+void Regroup(const RegroupOp& op, const Schema& before, const ResultShape& shape, const Schema& after, ColumnBatch& rows) {
+  std::vector<int> family;
+  for (int c : shape.group) {
+    const std::string& name = shape.schema.fields[static_cast<std::size_t>(c)].name;
+    for (std::size_t k = 0; k < op.by.size(); ++k) {
+      if (before.fields[static_cast<std::size_t>(op.by[k])].name == name) family.push_back(static_cast<int>(k));
+    }
+  }
+  GroupIndex index(before, op.by, family);
+  StringDictionary texts;
+  std::vector<std::uint32_t> all(rows.rows);
+  std::iota(all.begin(), all.end(), 0U);
+  std::vector<std::uint32_t> groups(rows.rows);
+  index.Assign(rows, all, groups);
+  const std::span<const std::uint32_t> sorted = index.Sorted();
+  ColumnBatch out;
+  out.rows = sorted.size();
+  out.columns.resize(after.fields.size());
+  for (std::size_t k = 0; k < op.by.size(); ++k) index.Materialise(k, sorted, out.columns[k]);
+  std::vector<std::uint8_t> overflow(sorted.size(), 0);
+  std::vector<std::int64_t> counts(index.size(), 0);
+  for (std::uint32_t group : groups) ++counts[group];
+  for (std::size_t a = 0; a < op.aggregates.size(); ++a) {
+    const Aggregate& aggregate = op.aggregates[a];
+    Column& into = out.columns[op.by.size() + a];
+    if (aggregate.kind == AggregateKind::kCount) {
+      into.type = FieldType::kInt64;
+      for (std::uint32_t group : sorted) into.int64s.push_back(counts[group]);
+      continue;
+    }
+    AggregateColumn column(aggregate);
+    column.Resize(index.size());
+    const Column& input = rows.columns[static_cast<std::size_t>(aggregate.input)];
+    for (std::uint32_t row = 0; row < rows.rows; ++row) column.Add(groups[row], input, row, texts);
+    column.Materialise(sorted, texts, into, overflow);
+  }
+  if (out.columns.size() > op.by.size() + op.aggregates.size()) {
+    out.columns.back().type = FieldType::kBool;
+    out.columns.back().int64s.assign(overflow.begin(), overflow.end());
+  }
+  // Key texts live in the index, which ends here: copy them into the batch.
+  for (Column& column : out.columns) {
+    for (std::string_view& text : column.strings) {
+      if (text.empty()) continue;
+      char* at = out.Allocate(text.size());
+      std::copy(text.begin(), text.end(), at);
+      text = std::string_view(at, text.size());
+    }
+  }
+  rows = std::move(out);
+}
+
+}  // namespace
+
+bool SameValue(const Column& column, std::size_t a, std::size_t b) { return CompareValues(column, a, b) == 0; }
+
+void ApplyEnrich(const EnrichOp& op, const ActiveReferences& references, ColumnBatch& batch, std::vector<std::uint8_t>& missing) {
+  const auto active = references.find(op.reference);
+  const ReferenceTable* table = active == references.end() ? nullptr : active->second.get();
+  const std::size_t n = batch.rows;
+  const Column& on = batch.columns[static_cast<std::size_t>(op.on)];
+  std::vector<std::int64_t> found(n, -1);
+  missing.assign(n, 0);
+  for (std::size_t row = 0; row < n; ++row) {
+    // Rows come sorted by location after a window: the row before often has the answer.
+    found[row] = row > 0 && SameValue(on, row, row - 1) ? found[row - 1] : (table == nullptr ? -1 : table->Find(on, row));
+    missing[row] = found[row] < 0 ? 1 : 0;
+  }
+  std::vector<Column> added(op.take.size());
+  for (std::size_t t = 0; t < op.take.size(); ++t) {
+    Column& to = added[t];
+    const auto source = static_cast<std::size_t>(op.take[t]);
+    if (table == nullptr) {
+      // No version is loaded yet: every row is unknown, of the right type all the same.
+      to.type = FieldType::kString;
+      to.strings.resize(n);
+      to.nulls.assign(n, 1);
+      continue;
+    }
+    const Column& from = table->rows().columns[source];
+    to.type = from.type;
+    to.int64s.resize(from.int64s.empty() ? 0 : n);
+    to.doubles.resize(from.doubles.empty() ? 0 : n);
+    to.strings.resize(from.strings.empty() ? 0 : n);
+    for (std::size_t row = 0; row < n; ++row) {
+      const std::int64_t at = found[row];
+      if (at < 0 || from.IsNull(static_cast<std::size_t>(at))) {
+        if (to.nulls.empty()) to.nulls.assign(n, 0);
+        to.nulls[row] = 1;
+        continue;
+      }
+      if (!to.int64s.empty()) to.int64s[row] = from.int64s[static_cast<std::size_t>(at)];
+      if (!to.doubles.empty()) to.doubles[row] = from.doubles[static_cast<std::size_t>(at)];
+      if (!to.strings.empty()) to.strings[row] = from.strings[static_cast<std::size_t>(at)];
+    }
+  }
+  batch.columns.insert(batch.columns.begin() + op.on + 1, std::make_move_iterator(added.begin()), std::make_move_iterator(added.end()));
+}
+
+std::uint64_t ApplyCloseSteps(const PipelinePlan& plan, const ActiveReferences& references, ColumnBatch& rows) {
+  std::uint64_t dropped = 0;
+  for (std::size_t i = 0; i < plan.close_ops.size(); ++i) {
+    const CloseOp& op = plan.close_ops[i];
+    if (const auto* where = std::get_if<WhereOp>(&op)) dropped += Filter(*where, rows);
+    if (const auto* enrich = std::get_if<EnrichOp>(&op)) dropped += EnrichAndDrop(*enrich, references, rows);
+    if (const auto* rank = std::get_if<RankOp>(&op)) Rank(*rank, rows);
+    if (const auto* regroup = std::get_if<RegroupOp>(&op)) {
+      Regroup(*regroup, plan.close_schemas[i], plan.shape, plan.close_schemas[i + 1], rows);
+    }
+    if (const auto* derive = std::get_if<DeriveOp>(&op)) {
+      for (const Expression& expression : derive->columns) {
+        Column column;
+        expression.Evaluate(rows, column);
+        rows.columns.push_back(std::move(column));
+      }
+    }
+  }
+  return dropped;
+}
+
+void ForEachGroup(const ResultShape& shape, const ColumnBatch& rows, const std::function<void(std::size_t, std::size_t)>& emit) {
+  for (std::size_t begin = 0; begin < rows.rows;) {
+    std::size_t end = begin + 1;
+    while (end < rows.rows && std::all_of(
+                                  shape.group.begin(), shape.group.end(),
+                                  [&](int c) { return SameValue(rows.columns[static_cast<std::size_t>(c)], begin, end); })) {
+      ++end;
+    }
+    emit(begin, end);
+    begin = end;
+  }
+}
+
+void AppendRows(const ColumnBatch& from, ColumnBatch& to) {
+  if (to.columns.empty()) {
+    to.rows = from.rows;
+    to.columns = from.columns;
+    return;
+  }
+  for (std::size_t c = 0; c < to.columns.size(); ++c) {
+    Column& into = to.columns[c];
+    const Column& column = from.columns[c];
+    if (!column.nulls.empty() || !into.nulls.empty()) {
+      into.nulls.resize(to.rows);
+      into.nulls.insert(into.nulls.end(), column.nulls.begin(), column.nulls.end());
+      into.nulls.resize(to.rows + from.rows);
+    }
+    into.int64s.insert(into.int64s.end(), column.int64s.begin(), column.int64s.end());
+    into.doubles.insert(into.doubles.end(), column.doubles.begin(), column.doubles.end());
+    into.strings.insert(into.strings.end(), column.strings.begin(), column.strings.end());
+  }
+  to.rows += from.rows;
+}
+
+std::string GroupKey(const ResultShape& shape, const ColumnBatch& rows, std::size_t row) {
+  std::string key;
+  Schema schema;
+  ColumnBatch group;
+  for (int c : shape.group) {
+    schema.fields.push_back(shape.schema.fields[static_cast<std::size_t>(c)]);
+    group.columns.push_back(rows.columns[static_cast<std::size_t>(c)]);
+  }
+  group.rows = rows.rows;
+  EncodeResult({}, schema, group, row, std::min(row + 1, rows.rows), key);
+  return key;
+}
+
+}  // namespace sightline::flow

@@ -1,0 +1,102 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "sightline/bus/port.h"
+#include "sightline/flow/journal.h"
+#include "sightline/flow/partition_state.h"
+#include "sightline/flow/plan.h"
+
+namespace sightline::flow {
+
+// Where kept versions of references are read from when input is processed again.
+using ReferenceVersions = std::function<Result<ReferenceHandle>(const std::string& name, std::uint64_t version)>;
+
+// One partition of a root pipeline (or one merge over all partitions of another) with its commit point: processor, journal, and the
+// partitions of the topics it owns. The only place where the order of a commit stands: owned topics durable, journal entry durable, then
+// readers see it.
+//
+// Used in turns of: feed the processor, Drain, and now and then Commit. After an error it must be thrown away and opened anew:
+// what was not committed is then processed again. Not thread-safe.
+class CommittedPartition {
+ public:
+  struct Settings {
+    std::string directory;          // of the journal
+    Partition partition;
+    std::string only;               // put out the results of this pipeline alone; empty: of all members
+    std::uint64_t seed = 0;         // of hashed keys, when there is no state yet
+  };
+  // Makes the processor, given the seed that belongs to its state.
+  using Factory = std::function<std::unique_ptr<PartitionState>(std::uint64_t seed)>;
+
+  // Recovers: loads the newest snapshot, cuts the owned topics back to the newest commit. `start` is where a new state begins to
+  // read, one an input partition. Input from positions() on must then be fed; up to the newest commit it was processed before
+  // and its outputs are suppressed, which needs a single input (several are not read in the same order again: their tasks take a
+  // snapshot with every commit).
+  static Result<std::unique_ptr<CommittedPartition>> Open(runtime::Runtime runtime, bus::Bus& bus, const Plan& plan, int root,
+                                                          Settings settings, std::vector<std::int64_t> start,
+                                                          const ReferenceVersions& versions, const Factory& factory);
+
+  PartitionState& processor() { return *processor_; }
+  // Next input positions, as of the last Advance.
+  const std::vector<std::int64_t>& positions() const { return positions_; }
+  std::int64_t replay_end() const { return replay_end_; }
+  bool replaying() const { return positions_[0] < replay_end_; }
+  // A kept version of a reference takes effect at this input position (during replay); INT64_MAX: none is due.
+  std::int64_t next_activation() const;
+  Status ActivateDue();
+  // Takes up a new version here, durably, before any record after it.
+  Status Activate(const ReferenceHandle& table);
+
+  // After the processor was fed up to `position` of an input: appends its outputs to the owned topics.
+  Status Advance(std::size_t input, std::int64_t position);
+  // True when something was put out that readers do not see yet.
+  bool uncommitted() const { return uncommitted_; }
+  std::int64_t since_snapshot() const { return positions_[0] - snapshot_positions_[0]; }
+  Status Commit();
+  // A commit that carries the whole state.
+  Status TakeSnapshot();
+  const std::vector<std::int64_t>& snapshot_positions() const { return snapshot_positions_; }
+  std::uint64_t commits() const { return journal_->commits(); }
+
+ private:
+  struct Output {
+    int member = -1;                // index in PartitionState::members(), -1: dead letters
+    std::unique_ptr<bus::OwnedPartition> partition;
+    std::int64_t end = 0;           // records put out since the beginning
+    std::int64_t suppress_to = 0;   // those below are there already
+  };
+  CommittedPartition() = default;
+  Status OpenOutputs(bus::Bus& bus, const Plan& plan, int root, const Settings& settings);
+  Status Recover(const Recovered& recovered, runtime::Runtime runtime, const ReferenceVersions& versions);
+  Status Put(Output& output, EncodedRecords& records);
+  CommitPoint Point() const;
+  Status MakeOutputsDurable();
+  Status PublishOutputs();
+  Status CheckReplay() const;
+
+  std::unique_ptr<PartitionState> processor_;
+  std::unique_ptr<Journal> journal_;
+  std::vector<Output> outputs_;
+  std::vector<ReferenceActivation> activations_;
+  std::size_t next_activation_ = 0;
+  ReferenceVersions versions_;
+  runtime::Failpoints* failpoints_ = nullptr;
+  CommitPoint last_;
+  std::vector<std::int64_t> positions_;
+  std::int64_t replay_end_ = 0;
+  std::vector<std::int64_t> snapshot_positions_;
+  std::uint64_t seed_ = 0;
+  bool uncommitted_ = false;
+  std::string name_;
+  std::vector<std::string_view> scratch_;
+};
+
+// A fingerprint of a root pipeline and all that hang on it.
+std::uint64_t FamilyFingerprint(const Plan& plan, int root);
+
+}  // namespace sightline::flow

@@ -1,0 +1,284 @@
+#include "sightline/flow/engine.h"
+
+#include <algorithm>
+
+#include "sightline/model/result.h"
+
+namespace sightline::flow {
+namespace {
+
+constexpr std::int64_t kTailRecords = 2000;  // of each partition, read at the start: more than a window's groups
+constexpr auto kIdleWait = std::chrono::milliseconds(20);
+constexpr auto kTickWait = std::chrono::milliseconds(200);
+constexpr std::int64_t kBackoffFirstNs = 200'000'000;
+constexpr std::int64_t kBackoffMaxNs = 10'000'000'000;
+constexpr std::size_t kTailBatches = 256;
+
+}  // namespace
+
+IdleTicker::IdleTicker(bus::Bus& bus, const runtime::Clock& clock, const Plan& plan) : bus_(bus), clock_(clock) {
+  for (const DatasetPlan& dataset : plan.datasets) {
+    if (dataset.watermark.idle_after.count() == 0) continue;
+    for (std::int32_t p = 0; p < dataset.partitions; ++p) {
+      watched_.push_back({{dataset.topic, Partition(p)}, dataset.watermark.idle_after.count(), -1, clock.MonotonicNs()});
+    }
+  }
+}
+
+Status IdleTicker::Step() {
+  const std::int64_t now = clock_.MonotonicNs();
+  std::map<std::string, bus::TopicInfo> topics;
+  for (Watched& watched : watched_) {
+    const std::string& topic = watched.partition.topic;
+    if (!topics.contains(topic)) {
+      SL_ASSIGN_OR_RETURN(topics[topic], bus_.Describe(topic));
+    }
+    const std::int64_t end = topics[topic].partitions[static_cast<std::size_t>(watched.partition.partition.value)].end.value;
+    if (end != watched.end) {
+      watched.end = end;
+      watched.since_ns = now;
+      continue;
+    }
+    if (now - watched.since_ns < watched.idle_after_ms * 1'000'000) continue;
+    watched.since_ns = now;
+    const std::string_view nothing[] = {""};
+    bus::AppendBatch tick;
+    tick.type = bus::BatchType::kTick;
+    tick.encoding = bus::Encoding::kBinary;
+    tick.values = nothing;
+    // A full or failing log is reported by those who append records; the next look tries again.
+    bus_.Append(watched.partition, tick, [](const Result<bus::Appended>&) {});
+    watched.end = end + 1;
+  }
+  return {};
+}
+
+Status LiveTail::Open() {
+  for (std::size_t i = 0; i < plan_.pipelines.size(); ++i) {
+    const PipelinePlan& pipeline = plan_.pipelines[i];
+    if (!pipeline.to_live) continue;
+    const std::string topic = Plan::ResultsTopic(pipeline.name);
+    SL_ASSIGN_OR_RETURN(const bus::TopicInfo info, bus_.Describe(topic));
+    const auto shape = std::make_shared<const ResultShape>(pipeline.shape);
+    for (std::size_t p = 0; p < info.partitions.size(); ++p) {
+      const TopicPartition partition{topic, Partition(static_cast<std::int32_t>(p))};
+      const std::int64_t from = std::max(info.partitions[p].start.value, info.partitions[p].visible.value - kTailRecords);
+      SL_ASSIGN_OR_RETURN(std::unique_ptr<bus::Reader> reader, bus_.OpenReader(partition, Offset(from)));
+      inputs_.push_back(partition);
+      sources_.push_back({&pipeline, shape, std::move(reader)});
+    }
+  }
+  return {};
+}
+
+Result<bool> LiveTail::Step() {
+  bool more = false;
+  for (Source& source : sources_) {
+    for (std::size_t i = 0; i < kTailBatches; ++i) {
+      SL_ASSIGN_OR_RETURN(const std::optional<bus::Batch> batch, source.reader->Next());
+      if (!batch) break;
+      more = true;
+      std::vector<ResultRecord> records(batch->values.size());
+      std::vector<LiveGroup> groups;
+      for (std::size_t v = 0; v < records.size(); ++v) {
+        SL_TRY(DecodeResult(batch->values[v], source.shape->schema, records[v]));
+        // Results of another generation have another shape or meaning: the board shows this one.
+        if (records[v].closed || records[v].rows.rows == 0 || records[v].header.generation != source.pipeline->fingerprint) continue;
+        groups.push_back({records[v].header, &records[v].rows, 0, records[v].rows.rows});
+      }
+      if (!groups.empty()) live_.Publish(source.shape, groups);
+    }
+  }
+  return more;
+}
+
+Engine::Engine(const TaskContext& context, Options options) : context_(context), options_(std::move(options)) {}
+
+Result<std::unique_ptr<Engine>> Engine::Start(const TaskContext& context, Options options) {
+  std::unique_ptr<Engine> engine(new Engine(context, std::move(options)));
+  const int threads = std::max(1, engine->options_.threads);
+  for (int i = 0; i < threads; ++i) engine->workers_.push_back(std::make_unique<Worker>());
+  std::size_t next = 0;
+  const Plan& plan = context.plan;
+  for (std::size_t i = 0; i < plan.pipelines.size(); ++i) {
+    if (plan.pipelines[i].root != static_cast<int>(i)) continue;
+    const bool merge = plan.pipelines[i].kind == PipelineKind::kMerge;
+    for (std::int32_t p = 0; p < PartitionsOf(plan, static_cast<int>(i)); ++p) {
+      auto slot = std::make_unique<Slot>();
+      slot->root = static_cast<int>(i);
+      slot->partition = Partition(p);
+      slot->merge = merge;
+      engine->workers_[next++ % engine->workers_.size()]->slots.push_back(std::move(slot));
+    }
+  }
+  // Each worker opens its own tasks, all workers at the same time: recovery is as parallel as the work.
+  std::vector<Status> opened(engine->workers_.size());
+  std::vector<std::thread> openers;
+  for (std::size_t w = 0; w < engine->workers_.size(); ++w) {
+    openers.emplace_back([&, w] {
+      Worker& worker = *engine->workers_[w];
+      for (const std::unique_ptr<Slot>& slot : worker.slots) {
+        opened[w] = engine->OpenSlot(worker, *slot);
+        if (!opened[w]) return;
+      }
+    });
+  }
+  for (std::thread& opener : openers) opener.join();
+  for (Status& status : opened) SL_TRY(std::move(status));
+  if (context.live != nullptr) {
+    engine->tail_ = std::make_unique<LiveTail>(context.bus, plan, *context.live);
+    SL_TRY(engine->tail_->Open());
+    Engine* self = engine.get();
+    for (const TopicPartition& input : engine->tail_->inputs()) {
+      SL_ASSIGN_OR_RETURN(std::shared_ptr<void> subscription, context.bus.Subscribe(input, [self] {
+        const std::lock_guard lock(self->housekeeping_mutex_);
+        self->tail_woken_ = true;
+        self->housekeeping_wake_.notify_one();
+      }));
+      engine->tail_subscriptions_.push_back(std::move(subscription));
+    }
+  }
+  for (const std::unique_ptr<Worker>& worker : engine->workers_) {
+    worker->thread = std::thread([self = engine.get(), w = worker.get()] { self->Run(*w); });
+  }
+  engine->housekeeping_ = std::thread([self = engine.get()] { self->RunHousekeeping(); });
+  return engine;
+}
+
+Engine::~Engine() { (void)Stop(); }
+
+Status Engine::OpenSlot(Worker& worker, Slot& slot) {
+  Result<std::unique_ptr<Task>> task = slot.merge ? OpenMergeTask(context_, slot.root) : OpenRootTask(context_, slot.root, slot.partition);
+  if (!task) return std::unexpected(std::move(task.error()));
+  slot.subscriptions.clear();
+  for (const TopicPartition& input : (*task)->inputs()) {
+    SL_ASSIGN_OR_RETURN(std::shared_ptr<void> subscription, context_.bus.Subscribe(input, [&worker] {
+      const std::lock_guard lock(worker.wake_mutex);
+      worker.woken = true;
+      worker.wake.notify_one();
+    }));
+    slot.subscriptions.push_back(std::move(subscription));
+  }
+  const std::lock_guard lock(worker.mutex);
+  slot.task = std::move(*task);
+  slot.error.clear();
+  return {};
+}
+
+void Engine::FailSlot(Worker& worker, Slot& slot, const Error& error) {
+  if (options_.on_error) {
+    options_.on_error(context_.plan.pipelines[static_cast<std::size_t>(slot.root)].name, slot.partition.value, error);
+  }
+  slot.subscriptions.clear();
+  slot.backoff_ns = std::clamp(slot.backoff_ns * 2, kBackoffFirstNs, kBackoffMaxNs);
+  slot.retry_at_ns = context_.runtime.clock.MonotonicNs() + slot.backoff_ns;
+  const std::lock_guard lock(worker.mutex);
+  slot.task.reset();
+  slot.error = error.ToString();
+}
+
+bool Engine::StepSlot(Worker& worker, Slot& slot) {
+  if (!slot.task) {
+    if (context_.runtime.clock.MonotonicNs() < slot.retry_at_ns) return false;
+    if (Status opened = OpenSlot(worker, slot); !opened) {
+      FailSlot(worker, slot, opened.error());
+      return false;
+    }
+  }
+  const Result<bool> more = slot.task->Step();
+  if (!more) {
+    FailSlot(worker, slot, more.error());
+    return false;
+  }
+  slot.backoff_ns = 0;
+  return *more;
+}
+
+void Engine::Run(Worker& worker) {
+  while (!stopping_.load(std::memory_order_acquire)) {
+    {
+      const std::lock_guard lock(worker.wake_mutex);
+      worker.woken = false;
+    }
+    bool more = false;
+    for (const std::unique_ptr<Slot>& slot : worker.slots) {
+      more = StepSlot(worker, *slot) || more;
+      if (stopping_.load(std::memory_order_acquire)) return;
+    }
+    if (more) continue;
+    std::unique_lock lock(worker.wake_mutex);
+    worker.wake.wait_for(lock, kIdleWait, [&] { return worker.woken || stopping_.load(std::memory_order_acquire); });
+  }
+}
+
+void Engine::RunHousekeeping() {
+  IdleTicker ticker(context_.bus, context_.runtime.clock, context_.plan);
+  std::int64_t last_tick = 0;
+  while (!stopping_.load(std::memory_order_acquire)) {
+    bool more = false;
+    if (tail_) {
+      const Result<bool> stepped = tail_->Step();
+      if (stepped) {
+        more = *stepped;
+      } else if (options_.on_error) {
+        options_.on_error("live", 0, stepped.error());
+      }
+    }
+    const std::int64_t now = context_.runtime.clock.MonotonicNs();
+    if (now - last_tick > std::chrono::nanoseconds(kTickWait).count()) {
+      last_tick = now;
+      if (const Status ticked = ticker.Step(); !ticked && options_.on_error) options_.on_error("ticks", 0, ticked.error());
+    }
+    if (more) continue;
+    std::unique_lock lock(housekeeping_mutex_);
+    housekeeping_wake_.wait_for(lock, kTickWait, [&] { return tail_woken_ || stopping_.load(std::memory_order_acquire); });
+    tail_woken_ = false;
+  }
+}
+
+Status Engine::Stop() {
+  if (stopped_) return {};
+  stopped_ = true;
+  stopping_.store(true, std::memory_order_release);
+  for (const std::unique_ptr<Worker>& worker : workers_) {
+    const std::lock_guard lock(worker->wake_mutex);
+    worker->wake.notify_all();
+  }
+  {
+    const std::lock_guard lock(housekeeping_mutex_);
+    housekeeping_wake_.notify_all();
+  }
+  for (const std::unique_ptr<Worker>& worker : workers_) {
+    if (worker->thread.joinable()) worker->thread.join();
+  }
+  if (housekeeping_.joinable()) housekeeping_.join();
+  tail_subscriptions_.clear();
+  Status first;
+  for (const std::unique_ptr<Worker>& worker : workers_) {
+    for (const std::unique_ptr<Slot>& slot : worker->slots) {
+      slot->subscriptions.clear();
+      if (!slot->task) continue;
+      if (Status finished = slot->task->Finish(); !finished && first) first = std::move(finished);
+    }
+  }
+  return first;
+}
+
+std::vector<TaskStatus> Engine::status() const {
+  std::vector<TaskStatus> all;
+  for (const std::unique_ptr<Worker>& worker : workers_) {
+    const std::lock_guard lock(worker->mutex);
+    for (const std::unique_ptr<Slot>& slot : worker->slots) {
+      TaskStatus status;
+      if (slot->task) status = slot->task->status();
+      status.pipeline = context_.plan.pipelines[static_cast<std::size_t>(slot->root)].name;
+      status.partition = slot->partition.value;
+      status.merge = slot->merge;
+      status.error = slot->error;
+      all.push_back(std::move(status));
+    }
+  }
+  return all;
+}
+
+}  // namespace sightline::flow

@@ -1,0 +1,117 @@
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "sightline/flow/task.h"
+
+namespace sightline::flow {
+
+// Writes ticks into a dataset's partitions that stay idle, so that their watermark moves on. Step-driven; one thread.
+class IdleTicker {
+ public:
+  IdleTicker(bus::Bus& bus, const runtime::Clock& clock, const Plan& plan);
+  // Looks at every partition; call it a few times a second at most.
+  Status Step();
+
+ private:
+  struct Watched {
+    TopicPartition partition;
+    std::int64_t idle_after_ms = 0;
+    std::int64_t end = -1;
+    std::int64_t since_ns = 0;
+  };
+  bus::Bus& bus_;
+  const runtime::Clock& clock_;
+  std::vector<Watched> watched_;
+};
+
+// Hands final results from the results topics to the live board: those of the last windows first, then all that come.
+class LiveTail {
+ public:
+  LiveTail(bus::Bus& bus, const Plan& plan, LiveSink& live) : bus_(bus), plan_(plan), live_(live) {}
+  Status Open();
+  // True if there may be more right now.
+  Result<bool> Step();
+  const std::vector<TopicPartition>& inputs() const { return inputs_; }
+
+ private:
+  struct Source {
+    const PipelinePlan* pipeline;
+    std::shared_ptr<const ResultShape> shape;
+    std::unique_ptr<bus::Reader> reader;
+  };
+  bus::Bus& bus_;
+  const Plan& plan_;
+  LiveSink& live_;
+  std::vector<TopicPartition> inputs_;
+  std::vector<Source> sources_;
+};
+
+// Runs all tasks of a plan on a fixed number of threads. A task that fails is opened anew after a while and goes on from its last
+// commit; the others go on meanwhile. Thread-safe.
+class Engine {
+ public:
+  struct Options {
+    int threads = 2;
+    std::function<void(const std::string& pipeline, std::int32_t partition, const Error& error)> on_error;
+  };
+  // Opens every task (each recovers) and starts; the owned topics must be there. An error of kFailedPrecondition or kCorruption
+  // at opening is returned, since it needs a decision by the operator.
+  static Result<std::unique_ptr<Engine>> Start(const TaskContext& context, Options options);
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  // Commits and ends all threads. The first error, after trying all.
+  Status Stop();
+  std::vector<TaskStatus> status() const;
+
+ private:
+  struct Slot {
+    int root = 0;
+    Partition partition;
+    bool merge = false;
+    std::unique_ptr<Task> task;
+    std::vector<std::shared_ptr<void>> subscriptions;
+    std::int64_t retry_at_ns = 0;
+    std::int64_t backoff_ns = 0;
+    std::string error;
+  };
+  struct Worker {
+    std::vector<std::unique_ptr<Slot>> slots;
+    mutable std::mutex mutex;  // of the slots' task pointers and errors
+    std::mutex wake_mutex;
+    std::condition_variable wake;
+    bool woken = false;
+    std::thread thread;
+  };
+  Engine(const TaskContext& context, Options options);
+  Status OpenSlot(Worker& worker, Slot& slot);
+  void Run(Worker& worker);
+  bool StepSlot(Worker& worker, Slot& slot);
+  void RunHousekeeping();
+  void FailSlot(Worker& worker, Slot& slot, const Error& error);
+
+  TaskContext context_;
+  Options options_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+  std::atomic<bool> stopping_{false};
+  std::mutex housekeeping_mutex_;
+  std::condition_variable housekeeping_wake_;
+  bool tail_woken_ = false;
+  std::unique_ptr<LiveTail> tail_;
+  std::vector<std::shared_ptr<void>> tail_subscriptions_;
+  std::thread housekeeping_;
+  bool stopped_ = false;
+};
+
+}  // namespace sightline::flow

@@ -1,0 +1,284 @@
+#include "sightline/flow/group_index.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+#include "sightline/base/hash.h"
+#include "sightline/runtime/random.h"
+
+namespace sightline::flow {
+namespace {
+
+constexpr std::size_t kChunk = 128;
+
+// One bit pattern a value: -0.0 and 0.0 are one group, and so are all NaNs.
+std::uint64_t DoubleWord(double value) {
+  if (value == 0) value = 0;
+  if (value != value) return 0x7ff8000000000000ULL;
+  return std::bit_cast<std::uint64_t>(value);
+}
+
+}  // namespace
+
+GroupIndex::GroupIndex(const Schema& rows, std::vector<int> by, std::vector<int> family)
+    : by_(std::move(by)), family_(std::move(family)), seed_(runtime::SystemEntropy()), slots_(4096), mask_(4095) {
+  for (int column : by_) {
+    const Field& field = rows.fields[static_cast<std::size_t>(column)];
+    types_.push_back(field.type);
+    nullable_ = nullable_ || field.nullable;
+  }
+  stride_ = by_.size() + (nullable_ ? 1 : 0);
+  for (int k : family_) order_.push_back(static_cast<std::size_t>(k));
+  for (std::size_t k = 0; k < by_.size(); ++k) {
+    if (std::find(order_.begin(), order_.end(), k) == order_.end()) order_.push_back(k);
+  }
+}
+
+void GroupIndex::KeyWords(const ColumnBatch& batch, std::uint32_t row, std::uint64_t* to) {
+  std::uint64_t nulls = 0;
+  for (std::size_t k = 0; k < by_.size(); ++k) {
+    const Column& column = batch.columns[static_cast<std::size_t>(by_[k])];
+    if (column.IsNull(row)) {
+      nulls |= 1ULL << k;
+      to[k] = 0;
+      continue;
+    }
+    switch (types_[k]) {
+      case FieldType::kInt64:
+      case FieldType::kBool: to[k] = static_cast<std::uint64_t>(column.int64s[row]); break;
+      case FieldType::kDouble: to[k] = DoubleWord(column.doubles[row]); break;
+      case FieldType::kString: to[k] = strings_.Intern(column.strings[row]); break;
+    }
+  }
+  if (nullable_) to[by_.size()] = nulls;
+}
+
+std::uint64_t GroupIndex::HashOf(const std::uint64_t* words) const {
+  std::uint64_t hash = seed_;
+  for (std::size_t k = 0; k < stride_; ++k) hash = Mix64(hash ^ words[k]);
+  return hash;
+}
+
+void GroupIndex::Assign(const ColumnBatch& batch, std::span<const std::uint32_t> rows, std::span<std::uint32_t> groups) {
+  scratch_words_.resize(kChunk * stride_);
+  scratch_hashes_.resize(kChunk);
+  for (std::size_t begin = 0; begin < rows.size(); begin += kChunk) {
+    const std::size_t n = std::min(kChunk, rows.size() - begin);
+    for (std::size_t i = 0; i < n; ++i) {
+      std::uint64_t* words = scratch_words_.data() + i * stride_;
+      KeyWords(batch, rows[begin + i], words);
+      scratch_hashes_[i] = HashOf(words);
+      __builtin_prefetch(&slots_[scratch_hashes_[i] & mask_]);
+    }
+    for (std::size_t i = 0; i < n; ++i) {
+      groups[begin + i] = FindOrAdd(scratch_hashes_[i], scratch_words_.data() + i * stride_);
+    }
+  }
+}
+
+std::uint32_t GroupIndex::FindOrAdd(std::uint64_t hash, const std::uint64_t* words) {
+  const auto tag = static_cast<std::uint32_t>(hash >> 32);
+  for (std::uint64_t at = hash & mask_;; at = (at + 1) & mask_) {
+    Slot& slot = slots_[at];
+    if (slot.group_plus_one == 0) {
+      slot = {tag, ++count_};
+      words_.insert(words_.end(), words, words + stride_);
+      if (count_ * 2ULL > slots_.size()) Grow();
+      return count_ - 1;
+    }
+    if (slot.tag != tag) continue;
+    const std::uint64_t* there = words_.data() + (slot.group_plus_one - 1) * stride_;
+    std::size_t k = 0;
+    while (k < stride_ && there[k] == words[k]) ++k;
+    if (k == stride_) return slot.group_plus_one - 1;
+  }
+}
+
+void GroupIndex::Grow() {
+  slots_.assign(slots_.size() * 2, Slot{});
+  mask_ = slots_.size() - 1;
+  for (std::uint32_t group = 0; group < count_; ++group) {
+    const std::uint64_t hash = HashOf(words_.data() + group * stride_);
+    std::uint64_t at = hash & mask_;
+    while (slots_[at].group_plus_one != 0) at = (at + 1) & mask_;
+    slots_[at] = {static_cast<std::uint32_t>(hash >> 32), group + 1};
+  }
+}
+
+int GroupIndex::Compare(std::uint32_t a, std::uint32_t b) const {
+  for (std::size_t k : order_) {
+    const bool a_null = IsNull(k, a);
+    const bool b_null = IsNull(k, b);
+    if (a_null || b_null) {
+      if (a_null != b_null) return a_null ? 1 : -1;
+      continue;
+    }
+    const std::uint64_t x = word(a, k);
+    const std::uint64_t y = word(b, k);
+    if (x == y) continue;
+    switch (types_[k]) {
+      case FieldType::kInt64:
+      case FieldType::kBool: return static_cast<std::int64_t>(x) < static_cast<std::int64_t>(y) ? -1 : 1;
+      case FieldType::kDouble: {
+        const std::strong_ordering order = std::strong_order(std::bit_cast<double>(x), std::bit_cast<double>(y));
+        return order < 0 ? -1 : 1;
+      }
+      case FieldType::kString: {
+        const int order = strings_.at(static_cast<std::uint32_t>(x)).compare(strings_.at(static_cast<std::uint32_t>(y)));
+        return order < 0 ? -1 : 1;
+      }
+    }
+  }
+  return 0;
+}
+
+// Merges the sorted tail into the sorted head. New groups are few beside the known ones after a while: each finds its place by
+// bisection, and what lies between is moved as a block.
+void GroupIndex::MergeSorted(std::size_t known) {
+  std::vector<std::uint32_t> added(sorted_.begin() + static_cast<std::ptrdiff_t>(known), sorted_.end());
+  auto head_end = sorted_.begin() + static_cast<std::ptrdiff_t>(known);
+  auto to = sorted_.end();
+  for (std::size_t i = added.size(); i-- > 0;) {
+    const auto place =
+        std::upper_bound(sorted_.begin(), head_end, added[i], [this](std::uint32_t a, std::uint32_t b) { return Compare(a, b) < 0; });
+    to = std::move_backward(place, head_end, to);
+    *--to = added[i];
+    head_end = place;
+  }
+}
+
+std::span<const std::uint32_t> GroupIndex::Sorted() {
+  if (sorted_.size() < count_) {
+    const auto less = [this](std::uint32_t a, std::uint32_t b) { return Compare(a, b) < 0; };
+    const std::size_t known = sorted_.size();
+    for (std::uint32_t group = static_cast<std::uint32_t>(known); group < count_; ++group) sorted_.push_back(group);
+    const auto middle = sorted_.begin() + static_cast<std::ptrdiff_t>(known);
+    std::sort(middle, sorted_.end(), less);
+    MergeSorted(known);
+  }
+  return sorted_;
+}
+
+void GroupIndex::AssignFamilies() {
+  std::string key;
+  for (auto group = static_cast<std::uint32_t>(family_of_.size()); group < count_; ++group) {
+    key.clear();
+    ByteWriter writer(key);
+    std::uint64_t nulls = 0;
+    for (int k : family_) {
+      writer.Put(word(group, static_cast<std::size_t>(k)));
+      nulls = nulls << 1 | static_cast<std::uint64_t>(IsNull(static_cast<std::size_t>(k), group));
+    }
+    writer.Put(nulls);
+    const auto [at, added] = family_numbers_.try_emplace(key, static_cast<std::uint32_t>(families_.size()));
+    if (added) families_.emplace_back();
+    family_of_.push_back(at->second);
+    families_[at->second].members.push_back(group);
+    families_[at->second].sorted = false;
+  }
+}
+
+std::uint32_t GroupIndex::FamilyOf(std::uint32_t group) {
+  if (family_of_.size() < count_) AssignFamilies();
+  return family_of_[group];
+}
+
+std::span<const std::uint32_t> GroupIndex::Members(std::uint32_t family) {
+  if (family_of_.size() < count_) AssignFamilies();
+  Family& found = families_[family];
+  if (!found.sorted) {
+    std::sort(found.members.begin(), found.members.end(), [this](std::uint32_t a, std::uint32_t b) { return Compare(a, b) < 0; });
+    found.sorted = true;
+  }
+  return found.members;
+}
+
+void GroupIndex::Materialise(std::size_t k, std::span<const std::uint32_t> groups, Column& into) const {
+  into.type = types_[k];
+  into.nulls.clear();
+  const std::size_t n = groups.size();
+  switch (types_[k]) {
+    case FieldType::kInt64:
+    case FieldType::kBool:
+      into.int64s.resize(n);
+      for (std::size_t i = 0; i < n; ++i) into.int64s[i] = Int64At(k, groups[i]);
+      break;
+    case FieldType::kDouble:
+      into.doubles.resize(n);
+      for (std::size_t i = 0; i < n; ++i) into.doubles[i] = std::bit_cast<double>(word(groups[i], k));
+      break;
+    case FieldType::kString:
+      into.strings.resize(n);
+      for (std::size_t i = 0; i < n; ++i) into.strings[i] = IsNull(k, groups[i]) ? std::string_view() : StringAt(k, groups[i]);
+      break;
+  }
+  if (!nullable_) return;
+  for (std::size_t i = 0; i < n; ++i) {
+    if (!IsNull(k, groups[i])) continue;
+    if (into.nulls.empty()) into.nulls.assign(n, 0);
+    into.nulls[i] = 1;
+  }
+}
+
+std::size_t GroupIndex::bytes() const { return strings_.bytes() + words_.size() * 8 + slots_.size() * sizeof(Slot) + sorted_.size() * 4; }
+
+void GroupIndex::Save(ByteWriter& out) const {
+  out.PutVarint(count_);
+  for (std::uint32_t group = 0; group < count_; ++group) {
+    if (nullable_) out.Put(word(group, by_.size()));
+    for (std::size_t k = 0; k < by_.size(); ++k) {
+      if (IsNull(k, group)) continue;
+      if (types_[k] == FieldType::kString) {
+        out.PutString(StringAt(k, group));
+      } else {
+        out.Put(word(group, k));
+      }
+    }
+  }
+}
+
+Status GroupIndex::Load(ByteReader& in) {
+  const std::uint64_t count = in.GetVarint();
+  std::vector<std::uint64_t> words(stride_);
+  for (std::uint64_t group = 0; group < count && in.ok(); ++group) {
+    const std::uint64_t nulls = nullable_ ? in.Get<std::uint64_t>() : 0;
+    for (std::size_t k = 0; k < by_.size(); ++k) {
+      if ((nulls >> k & 1) != 0) {
+        words[k] = 0;
+      } else if (types_[k] == FieldType::kString) {
+        words[k] = strings_.Intern(in.GetString());
+      } else {
+        words[k] = in.Get<std::uint64_t>();
+      }
+    }
+    if (nullable_) words[by_.size()] = nulls;
+    FindOrAdd(HashOf(words.data()), words.data());
+  }
+  if (!in.ok() || count_ != count) return Fail(ErrorKind::kCorruption, "the group index in a snapshot is cut off or holds a key twice");
+  return {};
+}
+
+std::vector<std::uint32_t> GroupIndex::Compact(const std::vector<std::uint8_t>& alive) {
+  GroupIndex fresh(Schema{}, {}, {});
+  fresh.by_ = by_;
+  fresh.family_ = family_;
+  fresh.order_ = order_;
+  fresh.types_ = types_;
+  fresh.nullable_ = nullable_;
+  fresh.stride_ = stride_;
+  std::vector<std::uint32_t> moved(count_, kGone);
+  std::vector<std::uint64_t> words(stride_);
+  for (std::uint32_t group = 0; group < count_; ++group) {
+    if (alive[group] == 0) continue;
+    for (std::size_t k = 0; k < stride_; ++k) words[k] = word(group, k);
+    for (std::size_t k = 0; k < by_.size(); ++k) {
+      if (types_[k] == FieldType::kString && !IsNull(k, group)) words[k] = fresh.strings_.Intern(StringAt(k, group));
+    }
+    moved[group] = fresh.FindOrAdd(fresh.HashOf(words.data()), words.data());
+  }
+  *this = std::move(fresh);
+  return moved;
+}
+
+}  // namespace sightline::flow

@@ -1,0 +1,88 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "sightline/base/bytes.h"
+#include "sightline/base/result.h"
+#include "sightline/flow/string_dictionary.h"
+#include "sightline/model/column_batch.h"
+#include "sightline/model/schema.h"
+
+namespace sightline::flow {
+
+// Numbers the distinct group keys of one partition's open windows: 0, 1, 2 …, in order of arrival. Aggregates are plain arrays
+// indexed by these numbers, one array a pane, so that a record costs one look-up whatever the number of panes.
+//
+// A key is one 64-bit word a column (integers as they are, doubles by bits, texts by dictionary number) and, where a column
+// may be null, one more word of null bits. Not thread-safe.
+class GroupIndex {
+ public:
+  // `by`: columns of `rows`. `family`: positions in `by` that make up a result group (one location); groups that agree in them
+  // are a family, stand together in the canonical order and are emitted as a unit.
+  GroupIndex(const Schema& rows, std::vector<int> by, std::vector<int> family);
+
+  // groups[i] = number of the key of row rows[i].
+  void Assign(const ColumnBatch& batch, std::span<const std::uint32_t> rows, std::span<std::uint32_t> groups);
+  std::uint32_t size() const { return count_; }
+  // All groups in the canonical order: by the family's columns, then the others in turn; integers by value, texts by byte
+  // order, null last. It does not depend on the order of arrival.
+  std::span<const std::uint32_t> Sorted();
+  // The values of key column `k` for `groups`, into a column of the same length.
+  void Materialise(std::size_t k, std::span<const std::uint32_t> groups, Column& into) const;
+  // Families are numbered in order of arrival, too. Members come in canonical order.
+  std::uint32_t FamilyOf(std::uint32_t group);
+  std::span<const std::uint32_t> Members(std::uint32_t family);
+  std::int64_t Int64At(std::size_t k, std::uint32_t group) const { return static_cast<std::int64_t>(word(group, k)); }
+  std::string_view StringAt(std::size_t k, std::uint32_t group) const { return strings_.at(static_cast<std::uint32_t>(word(group, k))); }
+  bool IsNull(std::size_t k, std::uint32_t group) const { return nullable_ && (word(group, by_.size()) >> k & 1) != 0; }
+  std::size_t bytes() const;
+
+  void Save(ByteWriter& out) const;
+  Status Load(ByteReader& in);
+  // Drops groups without `alive`; returns the new number of each old one (or kGone).
+  static constexpr std::uint32_t kGone = 0xffffffff;
+  std::vector<std::uint32_t> Compact(const std::vector<std::uint8_t>& alive);
+
+ private:
+  struct Slot {
+    std::uint32_t tag = 0;
+    std::uint32_t group_plus_one = 0;
+  };
+  std::uint64_t word(std::uint32_t group, std::size_t k) const { return words_[group * stride_ + k]; }
+  void KeyWords(const ColumnBatch& batch, std::uint32_t row, std::uint64_t* to);
+  std::uint64_t HashOf(const std::uint64_t* words) const;
+  std::uint32_t FindOrAdd(std::uint64_t hash, const std::uint64_t* words);
+  void Grow();
+  int Compare(std::uint32_t a, std::uint32_t b) const;
+  void AssignFamilies();
+  void MergeSorted(std::size_t known);
+
+  std::vector<int> by_;
+  std::vector<int> family_;
+  std::vector<std::size_t> order_;  // key columns in the order of comparison
+  std::vector<FieldType> types_;
+  bool nullable_ = false;
+  std::size_t stride_;
+  std::uint64_t seed_;
+  StringDictionary strings_;
+  std::vector<std::uint64_t> words_;
+  std::uint32_t count_ = 0;
+  std::vector<Slot> slots_;
+  std::uint64_t mask_;
+  std::vector<std::uint32_t> sorted_;
+  struct Family {
+    std::vector<std::uint32_t> members;
+    bool sorted = true;
+  };
+  std::vector<std::uint32_t> family_of_;
+  std::vector<Family> families_;
+  std::unordered_map<std::string, std::uint32_t> family_numbers_;  // by the words of the family's columns
+  std::vector<std::uint64_t> scratch_words_;
+  std::vector<std::uint64_t> scratch_hashes_;
+};
+
+}  // namespace sightline::flow

@@ -1,0 +1,98 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "sightline/base/result.h"
+#include "sightline/runtime/runtime.h"
+
+namespace sightline::flow {
+
+// How far a pipeline has come in one partition: what it read, and how much of the topics it owns that made.
+struct CommitPoint {
+  std::vector<std::int64_t> inputs;   // next offset of each input partition (a byte position in a bounded run)
+  std::vector<std::int64_t> outputs;  // end of each owned topic, in the order of the task's topics
+  friend bool operator==(const CommitPoint&, const CommitPoint&) = default;
+};
+
+// A new version of a reference takes effect before the record at `input`.
+struct ReferenceActivation {
+  std::string name;
+  std::uint64_t version = 0;
+  std::int64_t input = 0;
+};
+
+// What a snapshot holds besides the dedupe ids.
+struct Snapshot {
+  CommitPoint point;
+  std::string state;
+  std::map<std::string, std::uint64_t> references;  // versions active at the snapshot
+};
+
+// Dedupe ids that became known between two snapshots.
+struct IdRun {
+  std::string bytes;
+  std::int64_t forgotten_at = 0;  // watermark from which on none of them is remembered
+};
+
+// What was found on opening: the newest snapshot, and what was committed after it.
+struct Recovered {
+  Snapshot snapshot;
+  std::vector<ReferenceActivation> activations;  // after the snapshot, in order
+  CommitPoint last;                              // the newest commit; input from snapshot.point to here is processed again
+  std::vector<std::string> id_runs;              // paths, oldest first
+};
+
+// The one commit point of a pipeline in a partition. An entry is durable after the owned topics are; what lies in the topics
+// beyond the newest entry is truncated on recovery.
+//
+// Most commits are a few bytes, {inputs, outputs}: the state they stand for is the newest snapshot plus the input read since,
+// which is processed again on recovery with its outputs suppressed (the processor is a function of its input). A snapshot
+// starts a new journal file and writes the dedupe ids that are new since the one before; a run of ids is deleted once the
+// watermark has passed all of them. Layout: docs/formats/journal.md. Not thread-safe.
+class Journal {
+ public:
+  // Opens or makes the journal in `directory`. kCorruption when a file is damaged before its end; a torn last entry was never
+  // committed and is cut off. kFailedPrecondition when it belongs to another plan than `fingerprint`.
+  static Result<std::unique_ptr<Journal>> Open(runtime::Runtime runtime, std::string directory, std::uint64_t fingerprint,
+                                               std::optional<Recovered>& recovered);
+
+  Status Commit(const CommitPoint& point);
+  Status NoteActivation(const ReferenceActivation& activation);
+  // `watermark` lets runs go whose ids are all forgotten. `run.bytes` may be empty.
+  Status TakeSnapshot(const Snapshot& snapshot, const IdRun& run, std::int64_t watermark);
+
+  std::uint64_t commits() const { return commits_; }
+
+ private:
+  struct RunFile {
+    std::uint64_t number = 0;
+    std::uint64_t bytes = 0;
+    std::int64_t forgotten_at = 0;
+  };
+  Journal(runtime::Runtime runtime, std::string directory, std::uint64_t fingerprint)
+      : runtime_(runtime), directory_(std::move(directory)), fingerprint_(fingerprint) {}
+  Status Append(std::uint8_t type, std::string_view payload);
+  Status Recover(std::optional<Recovered>& recovered);
+  Result<bool> ReadJournal(const std::string& path, Recovered& into);
+  Status ReadEntry(std::uint8_t type, std::string_view payload, const std::string& path, Recovered& into);
+  Status RemoveOld(std::uint64_t keep_journal);
+  std::string JournalPath(std::uint64_t number) const;
+  std::string RunPath(std::uint64_t number) const;
+
+  runtime::Runtime runtime_;
+  std::string directory_;
+  std::uint64_t fingerprint_;
+  std::unique_ptr<runtime::File> file_;
+  std::uint64_t number_ = 0;
+  std::uint64_t position_ = 0;
+  std::uint64_t commits_ = 0;
+  std::vector<RunFile> runs_;
+};
+
+}  // namespace sightline::flow

@@ -1,0 +1,253 @@
+#include "sightline/flow/merge_processor.h"
+
+#include <algorithm>
+
+#include "sightline/model/dead_letter.h"
+#include "sightline/model/result.h"
+
+namespace sightline::flow {
+
+MergeProcessor::MergeProcessor(const Plan& plan, int root, std::int32_t partitions)
+    : plan_(plan),
+      root_(plan.pipelines[static_cast<std::size_t>(root)]),
+      parent_(plan.pipelines[static_cast<std::size_t>(root_.parent)]),
+      inputs_(static_cast<std::size_t>(partitions), Input::kUnknown),
+      closed_to_(static_cast<std::size_t>(partitions), kWatermarkNone.value),
+      final_to_(kWatermarkNone.value) {
+  for (std::size_t i = 0; i < plan.pipelines.size(); ++i) {
+    if (plan.pipelines[i].root == root) members_.push_back(static_cast<int>(i));
+  }
+  outputs_.resize(members_.size());
+}
+
+Status MergeProcessor::Process(Partition partition, Offset offset, std::string_view bytes) {
+  ResultRecord record;
+  SL_TRY(DecodeResult(bytes, parent_.shape.schema, record));
+  if (record.closed) {
+    Close(partition, record.header);
+    return {};
+  }
+  const std::int64_t start = record.header.window_start.value;
+  const std::int64_t end = record.header.window_end.value;
+  outputs_[0].rows_in += record.rows.rows;
+  const bool gone = final_to_ != kWatermarkNone.value && end <= final_to_ && !windows_.contains(start) &&
+                    end + root_.window.allowed_lateness.count() + kKeepMs <= final_to_;
+  if (gone) {
+    outputs_[0].rows_late += record.rows.rows;
+    const std::string topic = Plan::ResultsTopic(parent_.name);
+    EncodeDeadLetter({.reason = Verdict::kLate,
+                      .origin = DeadLetterOrigin::kTopic,
+                      .encoding = RecordEncoding::kBinary,
+                      .received = WallTime(0),
+                      .topic = topic,
+                      .partition = partition,
+                      .offset = offset,
+                      .field = "window_start",
+                      .cause = "its window was out, and no longer kept for corrections",
+                      .request_id = {},
+                      .original_size = bytes.size(),
+                      .original = bytes},
+                     dead_letters_.bytes);
+    dead_letters_.EndRecord();
+    return {};
+  }
+  Window& window = windows_[start];
+  window.end = end;
+  window.changed = true;
+  // A window that ended without any record of it is out as an empty one: what comes now corrects it.
+  window.emitted = window.emitted || (final_to_ != kWatermarkNone.value && end <= final_to_);
+  window.first_offset.try_emplace(partition.value, offset.value);
+  std::string& slot = window.groups[{partition.value, GroupKey(parent_.shape, record.rows, 0)}];
+  bytes_ += bytes.size();
+  bytes_ -= slot.size();
+  slot = bytes;
+  return {};
+}
+
+Status MergeProcessor::Restore(Partition partition, std::string_view bytes) {
+  ResultRecord record;
+  SL_TRY(DecodeResult(bytes, parent_.shape.schema, record));
+  const auto window = windows_.find(record.header.window_start.value);
+  if (record.closed || window == windows_.end()) return {};
+  std::string& slot = window->second.groups[{partition.value, GroupKey(parent_.shape, record.rows, 0)}];
+  bytes_ += bytes.size();
+  bytes_ -= slot.size();
+  slot = bytes;
+  return {};
+}
+
+std::int64_t MergeProcessor::NeededFrom(Partition partition, std::int64_t position) const {
+  std::int64_t from = position;
+  for (const auto& [start, window] : windows_) {
+    const auto first = window.first_offset.find(partition.value);
+    if (first != window.first_offset.end()) from = std::min(from, first->second);
+  }
+  return from;
+}
+
+void MergeProcessor::Close(Partition partition, const ResultHeader& header) {
+  const auto p = static_cast<std::size_t>(partition.value);
+  if (header.window_end == kWatermarkNone) {
+    if (inputs_[p] == Input::kUnknown) inputs_[p] = Input::kIdle;
+  } else {
+    inputs_[p] = Input::kActive;
+    closed_to_[p] = std::max(closed_to_[p], header.window_end.value);
+  }
+  EmitReady();
+}
+
+void MergeProcessor::EmitReady() {
+  std::int64_t all = kWatermarkEnd.value;
+  bool active = false;
+  for (std::size_t p = 0; p < inputs_.size(); ++p) {
+    if (inputs_[p] == Input::kUnknown) return;
+    if (inputs_[p] == Input::kIdle) continue;
+    active = true;
+    all = std::min(all, closed_to_[p]);
+  }
+  if (!active) return;
+  const bool moved = all > final_to_;
+  final_to_ = std::max(final_to_, all);
+  for (auto& [start, window] : windows_) {
+    if (window.end <= final_to_ && (window.changed || !window.emitted)) Emit(start, window);
+  }
+  while (!windows_.empty()) {
+    const auto first = windows_.begin();
+    const bool kept = final_to_ != kWatermarkEnd.value && first->second.end + root_.window.allowed_lateness.count() + kKeepMs > final_to_;
+    if (kept || !first->second.emitted) break;
+    for (const auto& [key, record] : first->second.groups) bytes_ -= record.size();
+    windows_.erase(first);
+  }
+  if (moved) EmitClosed();
+}
+
+void MergeProcessor::Emit(std::int64_t start, Window& window) {
+  ColumnBatch rows;
+  std::vector<ResultRecord> records(window.groups.size());
+  ResultHeader header{.generation = 0,
+                      .revision = window.revision,
+                      .state = window.emitted ? ResultState::kCorrected : ResultState::kFinal,
+                      .window_start = EventTime(start),
+                      .window_end = EventTime(window.end),
+                      .reference_version = 0};
+  if (window.emitted) header.revision = ++window.revision;
+  std::size_t i = 0;
+  for (const auto& [key, bytes] : window.groups) {
+    // It was decoded once when it came in.
+    if (!DecodeResult(bytes, parent_.shape.schema, records[i])) continue;
+    AppendRows(records[i].rows, rows);
+    header.reference_version = std::max(header.reference_version, records[i].header.reference_version);
+    ++i;
+  }
+  window.emitted = true;
+  window.changed = false;
+  if (rows.columns.empty()) return;
+  EmitMember(0, header, rows);
+}
+
+void MergeProcessor::EmitMember(std::size_t member, const ResultHeader& header, ColumnBatch& rows) {
+  const PipelinePlan& plan = plan_.pipelines[static_cast<std::size_t>(members_[member])];
+  MemberOutput& output = outputs_[member];
+  if (member > 0) output.rows_in += rows.rows;
+  output.rows_filtered += ApplyCloseSteps(plan, references_, rows);
+  ResultHeader own = header;
+  own.generation = plan.fingerprint;
+  ForEachGroup(plan.shape, rows, [&](std::size_t begin, std::size_t end) {
+    EncodeResult(own, plan.shape.schema, rows, begin, end, output.results.bytes);
+    output.results.EndRecord();
+    output.rows_out += end - begin;
+  });
+  for (std::size_t child = member + 1; child < members_.size(); ++child) {
+    if (plan_.pipelines[static_cast<std::size_t>(members_[child])].parent != members_[member]) continue;
+    ColumnBatch copy;
+    copy.rows = rows.rows;
+    copy.columns = rows.columns;
+    EmitMember(child, header, copy);
+  }
+}
+
+void MergeProcessor::EmitClosed() {
+  for (std::size_t m = 0; m < members_.size(); ++m) {
+    const ResultHeader header{.generation = plan_.pipelines[static_cast<std::size_t>(members_[m])].fingerprint,
+                              .revision = 0,
+                              .state = ResultState::kFinal,
+                              .window_start = windows_.empty() ? EventTime(final_to_) : EventTime(windows_.begin()->first),
+                              .window_end = EventTime(final_to_),
+                              .reference_version = 0};
+    EncodeClosed(header, outputs_[m].results.bytes);
+    outputs_[m].results.EndRecord();
+  }
+}
+
+void MergeProcessor::SaveState(std::string& out) const {
+  ByteWriter writer(out);
+  writer.PutVarint(inputs_.size());
+  for (std::size_t p = 0; p < inputs_.size(); ++p) {
+    writer.Put(static_cast<std::uint8_t>(inputs_[p]));
+    writer.Put(closed_to_[p]);
+  }
+  writer.Put(final_to_);
+  writer.PutVarint(outputs_.size());
+  for (const MemberOutput& output : outputs_) {
+    writer.PutVarint(output.rows_in);
+    writer.PutVarint(output.rows_filtered);
+    writer.PutVarint(output.rows_late);
+    writer.PutVarint(output.rows_out);
+  }
+  writer.PutVarint(windows_.size());
+  for (const auto& [start, window] : windows_) {
+    writer.Put(start);
+    writer.Put(window.end);
+    writer.Put(static_cast<std::uint8_t>((window.emitted ? 1 : 0) | (window.changed ? 2 : 0)));
+    writer.Put(window.revision);
+    writer.PutVarint(window.first_offset.size());
+    for (const auto& [partition, offset] : window.first_offset) {
+      writer.Put(partition);
+      writer.Put(offset);
+    }
+  }
+}
+
+Status MergeProcessor::LoadState(std::string_view bytes) {
+  ByteReader reader(bytes);
+  if (reader.GetVarint() != inputs_.size()) {
+    return Fail(ErrorKind::kFailedPrecondition, "the snapshot of pipeline " + root_.name + " was made over another number of partitions");
+  }
+  for (std::size_t p = 0; p < inputs_.size(); ++p) {
+    inputs_[p] = static_cast<Input>(std::min<std::uint8_t>(reader.Get<std::uint8_t>(), 2));
+    closed_to_[p] = reader.Get<std::int64_t>();
+  }
+  final_to_ = reader.Get<std::int64_t>();
+  if (reader.GetVarint() != outputs_.size()) {
+    return Fail(ErrorKind::kFailedPrecondition, "the snapshot of pipeline " + root_.name + " was made with other pipelines hanging on it");
+  }
+  for (MemberOutput& output : outputs_) {
+    output.rows_in = reader.GetVarint();
+    output.rows_filtered = reader.GetVarint();
+    output.rows_late = reader.GetVarint();
+    output.rows_out = reader.GetVarint();
+  }
+  const std::uint64_t windows = reader.GetVarint();
+  for (std::uint64_t w = 0; w < windows && reader.ok(); ++w) {
+    Window& window = windows_[reader.Get<std::int64_t>()];
+    window.end = reader.Get<std::int64_t>();
+    const auto flags = reader.Get<std::uint8_t>();
+    window.emitted = (flags & 1) != 0;
+    window.changed = (flags & 2) != 0;
+    window.revision = reader.Get<std::uint32_t>();
+    const std::uint64_t offsets = reader.GetVarint();
+    for (std::uint64_t o = 0; o < offsets && reader.ok(); ++o) {
+      const auto partition = reader.Get<std::int32_t>();
+      window.first_offset[partition] = reader.Get<std::int64_t>();
+    }
+  }
+  if (!reader.done()) return Fail(ErrorKind::kCorruption, "the snapshot of pipeline " + root_.name + " has bytes left over or is cut off");
+  return {};
+}
+
+Status MergeProcessor::LoadDedupe(std::string_view run) {
+  if (run.empty()) return {};
+  return Fail(ErrorKind::kCorruption, "pipeline " + root_.name + " keeps no dedupe ids, and its snapshot names some");
+}
+
+}  // namespace sightline::flow

@@ -1,0 +1,528 @@
+#include "sightline/flow/processor.h"
+
+#include <algorithm>
+#include <bit>
+#include <numeric>
+
+namespace sightline::flow {
+
+std::uint64_t Counters::in() const { return std::accumulate(verdicts.begin(), verdicts.end(), std::uint64_t{0}); }
+
+Processor::Processor(const Plan& plan, int root, Options options)
+    : plan_(plan),
+      root_(plan.pipelines[static_cast<std::size_t>(root)]),
+      dataset_(*plan.FindDataset(root_.from)),
+      options_(std::move(options)),
+      watermark_(kWatermarkNone.value),
+      out_of_orderness_(dataset_.watermark.out_of_orderness.count()),
+      ahead_max_(dataset_.watermark.ahead_max.count()),
+      event_time_column_(static_cast<std::size_t>(dataset_.contract->event_time)),
+      windows_(root_) {
+  for (std::size_t i = 0; i < plan.pipelines.size(); ++i) {
+    if (plan.pipelines[i].root != root) continue;
+    members_.push_back(static_cast<int>(i));
+    shapes_.push_back(std::make_shared<const ResultShape>(plan.pipelines[i].shape));
+  }
+  outputs_.resize(members_.size());
+  wanted_.assign(members_.size(), options_.only.empty() ? 1 : 0);
+  for (std::size_t m = members_.size(); m-- > 0;) {
+    const PipelinePlan& member = plan.pipelines[static_cast<std::size_t>(members_[m])];
+    if (member.name == options_.only) wanted_[m] = 1;
+    if (wanted_[m] == 0 || member.parent < 0) continue;
+    const auto parent = std::find(members_.begin(), members_.end(), member.parent);
+    if (parent != members_.end()) wanted_[static_cast<std::size_t>(parent - members_.begin())] = 1;
+  }
+  for (const RowOp& op : root_.row_ops) {
+    const auto* dedupe = std::get_if<DedupeOp>(&op);
+    if (dedupe == nullptr) continue;
+    const bool plain = dedupe->by.size() == 1 && dataset_.contract->schema.fields.size() > static_cast<std::size_t>(dedupe->by[0]) &&
+                       dataset_.contract->schema.fields[static_cast<std::size_t>(dedupe->by[0])].type == FieldType::kInt64 &&
+                       !dataset_.contract->schema.fields[static_cast<std::size_t>(dedupe->by[0])].nullable;
+    if (plain) {
+      ids64_ = std::make_unique<DedupeTable<std::uint64_t>>(dedupe->within, out_of_orderness_, options_.seed);
+    } else {
+      ids128_ = std::make_unique<DedupeTable<Hash128>>(dedupe->within, out_of_orderness_, options_.seed);
+    }
+  }
+  for (std::size_t i = 0; i < root_.close_ops.size(); ++i) {
+    if (std::holds_alternative<RegroupOp>(root_.close_ops[i])) break;
+    const auto* enrich = std::get_if<EnrichOp>(&root_.close_ops[i]);
+    if (enrich == nullptr) continue;
+    const std::string& on = root_.close_schemas[i].fields[static_cast<std::size_t>(enrich->on)].name;
+    for (std::size_t k = 0; k < root_.group_by.size(); ++k) {
+      if (root_.rows.fields[static_cast<std::size_t>(root_.group_by[k])].name == on) key_joins_.emplace_back(*enrich, k);
+    }
+  }
+  windows_.TrackTouched(options_.live != nullptr);
+}
+
+void Processor::Process(const Input& input) {
+  input_ = &input;
+  gate::Decoded& decoded = *input.decoded;
+  notes_.clear();
+  for (std::size_t i = 0; i < decoded.rejects.size(); ++i) {
+    const gate::Reject& reject = decoded.rejects[i];
+    notes_.push_back({reject.record, reject.verdict, static_cast<std::int32_t>(i)});
+    ++counters_.verdicts[static_cast<std::size_t>(reject.verdict)];
+  }
+  counters_.extra_fields += decoded.extra_fields;
+  ScanTimes(input);
+  RunRowOps(input);
+  CountWindows(decoded.rows);
+  WriteDeadLetters(input);
+  if (input.append_time) last_append_ = std::max(last_append_, input.append_time->value);
+}
+
+void Processor::ScanTimes(const Input& input) {
+  const gate::Decoded& decoded = *input.decoded;
+  const std::size_t n = decoded.rows.rows;
+  before_.resize(n);
+  after_.resize(n);
+  selected_.clear();
+  row_unknown_.assign(n, 0);
+  const std::int64_t* times = n == 0 ? nullptr : decoded.rows.columns[event_time_column_].int64s.data();
+  const std::int64_t bound =
+      input.append_time && ahead_max_ > 0 ? input.append_time->value + ahead_max_ : std::numeric_limits<std::int64_t>::max();
+  std::int64_t watermark = watermark_;
+  for (std::uint32_t row = 0; row < n; ++row) {
+    before_[row] = watermark;
+    if (times[row] > bound) [[unlikely]] {
+      Refuse(row, Verdict::kFuture);
+    } else {
+      watermark = std::max(watermark, times[row] - out_of_orderness_);
+      selected_.push_back(row);
+    }
+    after_[row] = watermark;
+  }
+  watermark_ = watermark;
+}
+
+void Processor::Refuse(std::uint32_t row, Verdict verdict) {
+  ++counters_.verdicts[static_cast<std::size_t>(verdict)];
+  notes_.push_back({input_->decoded->record_of[row], verdict, -1});
+}
+
+template <typename Judge>
+void Processor::Sift(Judge judge) {
+  std::size_t kept = 0;
+  for (std::size_t i = 0; i < selected_.size(); ++i) {
+    const std::uint32_t row = selected_[i];
+    if (const std::optional<Verdict> verdict = judge(i, row)) {
+      if (*verdict == Verdict::kLate) {
+        Refuse(row, *verdict);
+      } else {
+        ++counters_.verdicts[static_cast<std::size_t>(*verdict)];
+      }
+    } else {
+      selected_[kept++] = row;
+    }
+  }
+  selected_.resize(kept);
+}
+
+void Processor::RunRowOps(const Input& input) {
+  ColumnBatch& rows = input.decoded->rows;
+  for (const RowOp& op : root_.row_ops) {
+    if (const auto* where = std::get_if<WhereOp>(&op)) ApplyWhere(*where, rows);
+    if (const auto* dedupe = std::get_if<DedupeOp>(&op)) ApplyDedupe(*dedupe, rows);
+    if (const auto* enrich = std::get_if<EnrichOp>(&op)) ApplyRowEnrich(*enrich, rows);
+    if (const auto* derive = std::get_if<DeriveOp>(&op)) {
+      for (const Expression& expression : derive->columns) {
+        Column column;
+        expression.Evaluate(rows, column);
+        rows.columns.push_back(std::move(column));
+      }
+    }
+  }
+}
+
+void Processor::ApplyWhere(const WhereOp& op, ColumnBatch& rows) {
+  Column verdict;
+  op.predicate.Evaluate(rows, verdict);
+  Sift([&](std::size_t, std::uint32_t row) -> std::optional<Verdict> {
+    if (!verdict.IsNull(row) && verdict.int64s[row] != 0) return std::nullopt;
+    return Verdict::kFiltered;
+  });
+}
+
+void Processor::ApplyRowEnrich(const EnrichOp& op, ColumnBatch& rows) {
+  std::vector<std::uint8_t> missing;
+  ApplyEnrich(op, references_, rows, missing);
+  if (op.drop_missing) {
+    Sift([&](std::size_t, std::uint32_t row) -> std::optional<Verdict> {
+      return missing[row] != 0 ? std::optional(Verdict::kFiltered) : std::nullopt;
+    });
+    return;
+  }
+  for (std::size_t row = 0; row < missing.size(); ++row) row_unknown_[row] |= missing[row];
+}
+
+void Processor::ApplyDedupe(const DedupeOp& op, const ColumnBatch& rows) {
+  const std::int64_t* times = rows.rows == 0 ? nullptr : rows.columns[event_time_column_].int64s.data();
+  // Older than the horizon: its id may be forgotten already, so that it can't be told from a duplicate.
+  Sift([&](std::size_t, std::uint32_t row) -> std::optional<Verdict> {
+    const bool old = before_[row] != kWatermarkNone.value && times[row] <= before_[row] - op.within;
+    return old ? std::optional(Verdict::kLate) : std::nullopt;
+  });
+  const std::size_t n = selected_.size();
+  times_.resize(n);
+  watermarks_.resize(n);
+  seen_.resize(n);
+  for (std::size_t i = 0; i < n; ++i) {
+    times_[i] = times[selected_[i]];
+    watermarks_[i] = before_[selected_[i]];
+  }
+  if (ids64_) {
+    keys64_.resize(n);
+    const std::int64_t* ids = rows.rows == 0 ? nullptr : rows.columns[static_cast<std::size_t>(op.by[0])].int64s.data();
+    for (std::size_t i = 0; i < n; ++i) keys64_[i] = static_cast<std::uint64_t>(ids[selected_[i]]);
+    ids64_->Probe(keys64_, times_, watermarks_, seen_);
+  } else {
+    keys128_.resize(n);
+    std::string key;
+    for (std::size_t i = 0; i < n; ++i) {
+      key.clear();
+      ByteWriter writer(key);
+      for (int c : op.by) {
+        const Column& column = rows.columns[static_cast<std::size_t>(c)];
+        const std::uint32_t row = selected_[i];
+        writer.Put<std::uint8_t>(column.IsNull(row) ? 1 : 0);
+        if (column.IsNull(row)) continue;
+        switch (column.type) {
+          case FieldType::kInt64:
+          case FieldType::kBool: writer.Put(column.int64s[row]); break;
+          case FieldType::kDouble: writer.Put(column.doubles[row] == 0 ? 0.0 : column.doubles[row]); break;
+          case FieldType::kString: writer.PutString(column.strings[row]); break;
+        }
+      }
+      keys128_[i] = HashBytes128(key, options_.seed);
+    }
+    ids128_->Probe(keys128_, times_, watermarks_, seen_);
+  }
+  Sift([&](std::size_t i, std::uint32_t) -> std::optional<Verdict> {
+    return seen_[i] != 0 ? std::optional(Verdict::kDuplicate) : std::nullopt;
+  });
+}
+
+void Processor::CountWindows(ColumnBatch& rows) {
+  std::size_t next = 0;  // in selected_
+  for (std::size_t begin = 0; begin < before_.size();) {
+    const auto crossing = std::lower_bound(after_.begin() + static_cast<std::ptrdiff_t>(begin), after_.end(), windows_.Boundary());
+    const auto end = static_cast<std::size_t>(crossing - after_.begin());  // the row that crosses belongs to this run
+    const std::size_t first = next;
+    while (next < selected_.size() && selected_[next] <= end) ++next;
+    AddRun(rows, first, next);
+    if (crossing == after_.end()) break;
+    if (*crossing != kWatermarkNone.value) CloseUpTo(*crossing);
+    begin = end + 1;
+  }
+}
+
+void Processor::AddRun(const ColumnBatch& rows, std::size_t begin, std::size_t end) {
+  if (begin == end) return;
+  const std::int64_t* event_times = rows.columns[event_time_column_].int64s.data();
+  const std::int64_t kept = windows_.first_kept();
+  const bool started = kept != std::numeric_limits<std::int64_t>::min();
+  const std::int64_t whole = started ? kept - root_.window.every.count() + root_.window.size.count() : kept;
+  times_.clear();
+  std::size_t to = begin;
+  for (std::size_t i = begin; i < end; ++i) {
+    const std::uint32_t row = selected_[i];
+    const std::int64_t time = event_times[row];
+    if (time < kept) [[unlikely]] {
+      Refuse(row, Verdict::kLate);
+      continue;
+    }
+    counters_.partially_late += started && time < whole ? 1 : 0;
+    counters_.unknown_reference += row_unknown_[row];
+    selected_[to++] = row;
+    times_.push_back(time);
+  }
+  counters_.verdicts[static_cast<std::size_t>(Verdict::kCounted)] += to - begin;
+  const std::span<const std::uint32_t> counted(selected_.data() + begin, to - begin);
+  const std::span<const std::uint32_t> groups = windows_.Add(rows, counted, times_);
+  if (!key_joins_.empty()) CountUnknown(groups);
+}
+
+void Processor::CountUnknown(std::span<const std::uint32_t> groups) {
+  GroupIndex& index = windows_.groups();
+  if (group_numbering_ != windows_.numbering()) {
+    group_numbering_ = windows_.numbering();
+    group_unknown_.clear();
+  }
+  for (auto group = static_cast<std::uint32_t>(group_unknown_.size()); group < index.size(); ++group) {
+    std::uint8_t unknown = 0;
+    for (const auto& [op, k] : key_joins_) {
+      const auto active = references_.find(op.reference);
+      const ReferenceTable* table = active == references_.end() ? nullptr : active->second.get();
+      if (table == nullptr || index.IsNull(k, group)) {
+        unknown = 1;
+      } else {
+        const bool text = table->rows().columns[static_cast<std::size_t>(table->key())].type == FieldType::kString;
+        const std::int64_t found = text ? table->FindString(index.StringAt(k, group)) : table->FindInt64(index.Int64At(k, group));
+        unknown |= found < 0 ? 1 : 0;
+      }
+    }
+    group_unknown_.push_back(unknown);
+  }
+  for (std::uint32_t group : groups) counters_.unknown_reference += group_unknown_[group];
+}
+
+void Processor::Activate(ReferenceHandle table) {
+  references_[table->name()] = std::move(table);
+  group_unknown_.clear();
+}
+
+std::uint64_t Processor::ReferenceVersion() const {
+  std::uint64_t newest = 0;
+  for (const auto& [name, table] : references_) newest = std::max(newest, table->version());
+  return newest;
+}
+
+void Processor::Tick(AppendTime at) {
+  if (watermark_ != kWatermarkNone.value && last_append_ != INT64_MIN && at.value > last_append_) {
+    watermark_ += at.value - last_append_;
+    if (watermark_ >= windows_.Boundary()) CloseUpTo(watermark_);
+  } else if (watermark_ == kWatermarkNone.value && !idle_said_) {
+    // Nothing ever came here: those who wait for all partitions need not wait for this one.
+    idle_said_ = true;
+    EmitClosed(kWatermarkNone, kWatermarkNone);
+  }
+  last_append_ = std::max(last_append_, at.value);
+}
+
+void Processor::Finish() {
+  watermark_ = kWatermarkEnd.value;
+  CloseUpTo(watermark_);
+}
+
+void Processor::CloseUpTo(std::int64_t watermark) {
+  EmitCorrections();
+  for (std::int64_t start = windows_.NextToEmit(watermark); start != WindowStore::kNone; start = windows_.NextToEmit(watermark)) {
+    windows_.Emit(start, window_rows_, events_);
+    windows_.MarkEmitted(start);
+    EmitMember(0, start, window_rows_, ResultState::kFinal);
+  }
+  const std::int64_t kept = windows_.first_kept();
+  windows_.Advance(watermark);
+  if (windows_.first_kept() != kept) revisions_.erase(revisions_.begin(), revisions_.lower_bound(windows_.first_kept()));
+  const std::int64_t final_to = windows_.first_open() - root_.window.every.count() + root_.window.size.count();
+  EmitClosed(EventTime(windows_.first_kept()), watermark == kWatermarkEnd.value ? kWatermarkEnd : EventTime(final_to));
+}
+
+ColumnBatch Processor::FamilyRows(std::int64_t start, const std::set<std::uint32_t>& families) {
+  std::vector<std::uint32_t> groups;
+  for (std::uint32_t family : families) {
+    const std::span<const std::uint32_t> members = windows_.groups().Members(family);
+    groups.insert(groups.end(), members.begin(), members.end());
+  }
+  ColumnBatch rows;
+  windows_.EmitGroups(start, groups, rows, events_);
+  return rows;
+}
+
+void Processor::EmitCorrections() {
+  for (const auto& [start, families] : windows_.TakeCorrected()) {
+    ColumnBatch rows = FamilyRows(start, families);
+    EmitMember(0, start, rows, ResultState::kCorrected);
+  }
+}
+
+void Processor::EmitMember(std::size_t member, std::int64_t start, ColumnBatch& rows, ResultState state) {
+  if (wanted_[member] == 0) return;
+  const PipelinePlan& plan = plan_.pipelines[static_cast<std::size_t>(members_[member])];
+  MemberOutput& output = outputs_[member];
+  output.rows_in += rows.rows;
+  output.rows_filtered += ApplyCloseSteps(plan, references_, rows);
+  if (options_.only.empty() || options_.only == plan.name) {
+    ResultHeader header{.generation = plan.fingerprint,
+                        .revision = 0,
+                        .state = state,
+                        .window_start = EventTime(start),
+                        .window_end = EventTime(start + root_.window.size.count()),
+                        .reference_version = ReferenceVersion()};
+    ForEachGroup(plan.shape, rows, [&](std::size_t begin, std::size_t end) {
+      if (state == ResultState::kCorrected) {
+        const std::string key = std::string(1, static_cast<char>(member)) + GroupKey(plan.shape, rows, begin);
+        header.revision = ++revisions_[start][key];
+      }
+      EncodeResult(header, plan.shape.schema, rows, begin, end, output.results.bytes);
+      output.results.EndRecord();
+      output.rows_out += end - begin;
+    });
+  }
+  for (std::size_t child = member + 1; child < members_.size(); ++child) {
+    if (plan_.pipelines[static_cast<std::size_t>(members_[child])].parent != members_[member]) continue;
+    ColumnBatch copy;
+    copy.rows = rows.rows;
+    copy.columns = rows.columns;  // texts stay where they are: `rows` outlives the call
+    EmitMember(child, start, copy, state);
+  }
+}
+
+// Says to readers of all partitions that this one is done with windows that end at or before `final_to`, and takes no
+// corrections for windows that start before `kept_from`.
+void Processor::EmitClosed(EventTime kept_from, EventTime final_to) {
+  if (!options_.only.empty()) return;
+  for (std::size_t m = 0; m < members_.size(); ++m) {
+    const PipelinePlan& plan = plan_.pipelines[static_cast<std::size_t>(members_[m])];
+    const ResultHeader header{.generation = plan.fingerprint,
+                              .revision = 0,
+                              .state = ResultState::kFinal,
+                              .window_start = kept_from,
+                              .window_end = final_to,
+                              .reference_version = 0};
+    EncodeClosed(header, outputs_[m].results.bytes);
+    outputs_[m].results.EndRecord();
+  }
+}
+
+void Processor::PublishLive() {
+  for (const auto& [start, families] : windows_.TakeTouched()) {
+    if (start < windows_.first_open()) continue;  // its final result is on the way
+    const ResultHeader base{.generation = 0,
+                            .revision = 0,
+                            .state = ResultState::kOpen,
+                            .window_start = EventTime(start),
+                            .window_end = EventTime(start + root_.window.size.count()),
+                            .reference_version = ReferenceVersion()};
+    std::vector<ColumnBatch> rows(members_.size());
+    for (std::size_t m = 0; m < members_.size(); ++m) {
+      const PipelinePlan& plan = plan_.pipelines[static_cast<std::size_t>(members_[m])];
+      if (m == 0) {
+        rows[m] = FamilyRows(start, families);
+      } else {
+        const auto parent = std::find(members_.begin(), members_.end(), plan.parent) - members_.begin();
+        rows[m].rows = rows[static_cast<std::size_t>(parent)].rows;
+        rows[m].columns = rows[static_cast<std::size_t>(parent)].columns;
+      }
+      ApplyCloseSteps(plan, references_, rows[m]);
+      if (!plan.to_live) continue;
+      std::vector<LiveGroup> groups;
+      ResultHeader header = base;
+      header.generation = plan.fingerprint;
+      ForEachGroup(plan.shape, rows[m], [&](std::size_t begin, std::size_t end) { groups.push_back({header, &rows[m], begin, end}); });
+      if (!groups.empty()) options_.live->Publish(shapes_[m], groups);
+    }
+  }
+}
+
+void Processor::WriteDeadLetters(const Input& input) {
+  if (notes_.empty()) return;
+  const gate::Decoded& decoded = *input.decoded;
+  // In order of the records, so that the topic's contents do not depend on batch sizes.
+  std::sort(notes_.begin(), notes_.end(), [](const Note& a, const Note& b) { return a.record < b.record; });
+  for (const Note& note : notes_) {
+    DeadLetter letter{.reason = note.verdict,
+                      .origin = DeadLetterOrigin::kTopic,
+                      .encoding = input.encoding,
+                      .received = WallTime(input.append_time ? input.append_time->value : 0),
+                      .topic = input.topic,
+                      .partition = input.partition,
+                      .offset = input.base + note.record,
+                      .field = {},
+                      .cause = {},
+                      .request_id = {},
+                      .original_size = 0,
+                      .original = {}};
+    std::string cause;
+    if (note.reject >= 0) {
+      const gate::Reject& reject = decoded.rejects[static_cast<std::size_t>(note.reject)];
+      letter.field = reject.field;
+      letter.cause = reject.cause;
+      letter.original = reject.bytes;
+    } else {
+      const auto at = std::lower_bound(decoded.record_of.begin(), decoded.record_of.end(), note.record);
+      const auto row = static_cast<std::size_t>(at - decoded.record_of.begin());
+      letter.original = decoded.records[row];
+      letter.field = dataset_.watermark.on;
+      if (note.verdict == Verdict::kLate) {
+        cause = "its windows were closed: the watermark stood at " + std::to_string(before_[row]);
+      } else {
+        cause = "its event time lies more than ahead_max after its arrival";
+      }
+      letter.cause = cause;
+    }
+    letter.original_size = letter.original.size();
+    letter.original = letter.original.substr(0, kDeadLetterOriginalMax);
+    EncodeDeadLetter(letter, dead_letters_.bytes);
+    dead_letters_.EndRecord();
+  }
+}
+
+std::size_t Processor::dedupe_ids() const { return ids64_ ? ids64_->size() : (ids128_ ? ids128_->size() : 0); }
+
+std::size_t Processor::state_bytes() const { return windows_.bytes() + (ids64_ ? ids64_->bytes() : 0) + (ids128_ ? ids128_->bytes() : 0); }
+
+void Processor::SaveState(std::string& out) const {
+  ByteWriter writer(out);
+  writer.Put(watermark_);
+  writer.Put(last_append_);
+  writer.Put<std::uint8_t>(idle_said_ ? 1 : 0);
+  for (std::uint64_t count : counters_.verdicts) writer.PutVarint(count);
+  writer.PutVarint(counters_.unknown_reference);
+  writer.PutVarint(counters_.partially_late);
+  writer.PutVarint(counters_.extra_fields);
+  writer.PutVarint(outputs_.size());
+  for (const MemberOutput& output : outputs_) {
+    writer.PutVarint(output.rows_in);
+    writer.PutVarint(output.rows_filtered);
+    writer.PutVarint(output.rows_out);
+  }
+  writer.PutVarint(revisions_.size());
+  for (const auto& [window, groups] : revisions_) {
+    writer.Put(window);
+    writer.PutVarint(groups.size());
+    for (const auto& [key, revision] : groups) {
+      writer.PutString(key);
+      writer.PutVarint(revision);
+    }
+  }
+  windows_.Save(writer);
+}
+
+Status Processor::LoadState(std::string_view bytes) {
+  ByteReader reader(bytes);
+  watermark_ = reader.Get<std::int64_t>();
+  last_append_ = reader.Get<std::int64_t>();
+  idle_said_ = reader.Get<std::uint8_t>() != 0;
+  for (std::uint64_t& count : counters_.verdicts) count = reader.GetVarint();
+  counters_.unknown_reference = reader.GetVarint();
+  counters_.partially_late = reader.GetVarint();
+  counters_.extra_fields = reader.GetVarint();
+  if (reader.GetVarint() != outputs_.size()) {
+    return Fail(ErrorKind::kFailedPrecondition, "the snapshot of pipeline " + root_.name + " was made with other pipelines hanging on it");
+  }
+  for (MemberOutput& output : outputs_) {
+    output.rows_in = reader.GetVarint();
+    output.rows_filtered = reader.GetVarint();
+    output.rows_out = reader.GetVarint();
+  }
+  const std::uint64_t windows = reader.GetVarint();
+  for (std::uint64_t w = 0; w < windows && reader.ok(); ++w) {
+    auto& groups = revisions_[reader.Get<std::int64_t>()];
+    const std::uint64_t count = reader.GetVarint();
+    for (std::uint64_t g = 0; g < count && reader.ok(); ++g) {
+      const std::string key(reader.GetString());
+      groups[key] = static_cast<std::uint32_t>(reader.GetVarint());
+    }
+  }
+  SL_TRY(windows_.Load(reader));
+  if (!reader.done()) return Fail(ErrorKind::kCorruption, "the snapshot of pipeline " + root_.name + " has bytes left over or is cut off");
+  return {};
+}
+
+IdRun Processor::TakeDedupeDelta() {
+  IdRun run;
+  if (ids64_) run.forgotten_at = ids64_->TakeDelta(run.bytes);
+  if (ids128_) run.forgotten_at = ids128_->TakeDelta(run.bytes);
+  return run;
+}
+
+Status Processor::LoadDedupe(std::string_view run) {
+  if (ids64_) return ids64_->Load(run, EventTime(watermark_));
+  if (ids128_) return ids128_->Load(run, EventTime(watermark_));
+  return {};
+}
+
+}  // namespace sightline::flow

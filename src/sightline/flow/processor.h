@@ -1,0 +1,139 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "sightline/flow/close_steps.h"
+#include "sightline/flow/dedupe_table.h"
+#include "sightline/flow/partition_state.h"
+#include "sightline/flow/plan.h"
+#include "sightline/flow/reference.h"
+#include "sightline/flow/window_store.h"
+#include "sightline/gate/decoder.h"
+#include "sightline/model/dead_letter.h"
+#include "sightline/model/live.h"
+#include "sightline/model/verdict.h"
+
+namespace sightline::flow {
+
+// What a partition has counted since the beginning of its input.
+struct Counters {
+  std::array<std::uint64_t, kVerdicts> verdicts{};
+  std::uint64_t unknown_reference = 0;  // counted records whose key a joined reference does not have
+  std::uint64_t partially_late = 0;
+  std::uint64_t extra_fields = 0;
+  std::uint64_t in() const;
+  std::uint64_t of(Verdict v) const { return verdicts[static_cast<std::size_t>(v)]; }
+};
+
+// A decoded piece of one partition's input, with where it came from.
+struct Input {
+  gate::Decoded* decoded = nullptr;        // derive steps add columns to its rows
+  std::string_view topic;                  // for dead letters; the dataset's name in a bounded run
+  Partition partition;
+  Offset base;                             // of decoded record 0
+  std::optional<AppendTime> append_time;   // none in a bounded run: no record is from the future then
+  RecordEncoding encoding = RecordEncoding::kJson;
+};
+
+// The stream engine's core: one root pipeline, and the pipelines fused with it, over one partition. A function of the records
+// and ticks given to it, in their order: batch sizes, threads, restarts and the clock change nothing in what it puts out.
+// Not thread-safe; no I/O.
+class Processor final : public PartitionState {
+ public:
+  struct Options {
+    std::uint64_t seed = 0;                // of hashed dedupe keys; kept with the state
+    LiveSink* live = nullptr;              // open windows go there; null: nobody watches
+    std::string only;                      // put out the results of this pipeline alone; empty: of all
+  };
+  // `plan` must outlive the processor; `root` is the index of a root pipeline.
+  Processor(const Plan& plan, int root, Options options);
+
+  void Process(const Input& input);
+  // The partition was idle: moves the watermark by the append time that has passed since the last record or tick.
+  void Tick(AppendTime at);
+  // The input is at its end: every window closes.
+  void Finish();
+  void Activate(ReferenceHandle table) override;
+  // Hands the open windows that changed since the last call to the live sink.
+  void PublishLive();
+
+  const Counters& counters() const { return counters_; }
+  EventTime watermark() const override { return EventTime(watermark_); }
+  std::size_t open_panes() const { return windows_.open_panes(); }
+  std::size_t state_bytes() const;
+  std::size_t dedupe_ids() const;
+
+  void SaveState(std::string& out) const override;
+  Status LoadState(std::string_view bytes) override;
+  IdRun TakeDedupeDelta() override;
+  Status LoadDedupe(std::string_view run) override;
+
+ private:
+  struct Note {
+    std::uint32_t record;
+    Verdict verdict;
+    std::int32_t reject;  // index of the decoder's reject, or -1: refused here
+  };
+  void ScanTimes(const Input& input);
+  void RunRowOps(const Input& input);
+  void ApplyWhere(const WhereOp& op, ColumnBatch& rows);
+  void ApplyRowEnrich(const EnrichOp& op, ColumnBatch& rows);
+  void ApplyDedupe(const DedupeOp& op, const ColumnBatch& rows);
+  void CountWindows(ColumnBatch& rows);
+  void AddRun(const ColumnBatch& rows, std::size_t begin, std::size_t end);
+  void CountUnknown(std::span<const std::uint32_t> groups);
+  void CloseUpTo(std::int64_t watermark);
+  void EmitCorrections();
+  ColumnBatch FamilyRows(std::int64_t start, const std::set<std::uint32_t>& families);
+  void EmitMember(std::size_t member, std::int64_t start, ColumnBatch& rows, ResultState state);
+  void EmitClosed(EventTime kept_from, EventTime final_to);
+  // Takes the rows out of selected_ for which `refuse` gives a verdict.
+  template <typename Refuse>
+  void Sift(Refuse refuse);
+  void Refuse(std::uint32_t row, Verdict verdict);
+  void WriteDeadLetters(const Input& input);
+  std::uint64_t ReferenceVersion() const;
+
+  const Plan& plan_;
+  const PipelinePlan& root_;
+  const DatasetPlan& dataset_;
+  Options options_;
+  std::vector<std::uint8_t> wanted_;              // a member: is it, or one that reads from it, put out?
+  std::vector<std::shared_ptr<const ResultShape>> shapes_;
+  Counters counters_;
+  std::int64_t watermark_;
+  std::int64_t last_append_ = INT64_MIN;
+  std::int64_t out_of_orderness_, ahead_max_;
+  std::size_t event_time_column_;
+  std::unique_ptr<DedupeTable<std::uint64_t>> ids64_;
+  std::unique_ptr<DedupeTable<Hash128>> ids128_;
+  WindowStore windows_;
+  // Revisions of results emitted more than once: (window, member) -> group's first row key -> revision.
+  std::map<std::int64_t, std::map<std::string, std::uint32_t>> revisions_;
+  std::vector<std::uint8_t> group_unknown_;       // a group number: does a joined reference lack its key?
+  std::vector<std::pair<EnrichOp, std::size_t>> key_joins_;  // close-step joins on a group key: (op, key position)
+  bool idle_said_ = false;                        // readers know that nothing came here yet
+  std::uint64_t group_numbering_ = 0;             // of group_unknown_
+  std::vector<std::uint8_t> row_unknown_;         // a row of the batch, by joins before the window
+
+  // Scratch of one Process call.
+  const Input* input_ = nullptr;
+  std::vector<std::uint32_t> selected_;
+  std::vector<std::int64_t> before_, after_;      // watermark before and after each row
+  std::vector<Note> notes_;
+  std::vector<std::uint64_t> keys64_;
+  std::vector<Hash128> keys128_;
+  std::vector<std::int64_t> times_, watermarks_;
+  std::vector<std::uint8_t> seen_;
+  std::vector<std::uint64_t> events_;
+  ColumnBatch window_rows_, live_rows_;
+};
+
+}  // namespace sightline::flow

@@ -1,0 +1,212 @@
+#include <algorithm>
+
+#include "sightline/flow/task.h"
+
+namespace sightline::flow {
+namespace {
+
+constexpr std::int64_t kLiveIntervalNs = 2'000'000;       // between two looks at the open windows while records keep coming
+constexpr std::int64_t kStatusIntervalNs = 200'000'000;
+constexpr std::size_t kRecordsMax = 8192;                 // a piece of a large batch, so that live updates are not held up
+
+// One partition of a dataset's topic through one root pipeline.
+class RootTask final : public Task {
+ public:
+  RootTask(const TaskContext& context, int root, Partition partition)
+      : context_(context),
+        root_(root),
+        plan_(context.plan.pipelines[static_cast<std::size_t>(root)]),
+        dataset_(*context.plan.FindDataset(plan_.from)),
+        partition_(partition),
+        inputs_{{dataset_.topic, partition}},
+        decoder_(*dataset_.contract, context.limits) {}
+
+  Status Open() {
+    SL_ASSIGN_OR_RETURN(const bus::TopicInfo info, context_.bus.Describe(dataset_.topic));
+    const std::int64_t start = info.partitions[static_cast<std::size_t>(partition_.value)].start.value;
+    CommittedPartition::Settings settings;
+    settings.directory = context_.directory + "/" + plan_.name + "/" + std::to_string(partition_.value);
+    settings.partition = partition_;
+    settings.seed = context_.seed;
+    const auto make = [&](std::uint64_t seed) {
+      auto made = std::make_unique<Processor>(context_.plan, root_, Processor::Options{.seed = seed, .live = context_.live, .only = {}});
+      processor_ = made.get();
+      return made;
+    };
+    SL_ASSIGN_OR_RETURN(committed_, CommittedPartition::Open(context_.runtime, context_.bus, context_.plan, root_, std::move(settings),
+                                                             {start}, context_.versions, make));
+    SL_ASSIGN_OR_RETURN(reader_, context_.bus.OpenReader(inputs_[0], Offset(committed_->positions()[0])));
+    last_commit_ = last_snapshot_ = context_.runtime.clock.MonotonicNs();
+    KeepStatus();
+    return {};
+  }
+
+  Result<bool> Step() override {
+    SL_TRY(TakeUpReferences());
+    SL_ASSIGN_OR_RETURN(const bool more, Feed());
+    const std::int64_t now = context_.runtime.clock.MonotonicNs();
+    if (context_.live != nullptr && !committed_->replaying() && (!more || now - last_live_ >= kLiveIntervalNs)) {
+      last_live_ = now;
+      processor_->PublishLive();
+    }
+    SL_TRY(MaybeCommit(now, more));
+    if (!more || now - last_status_ > kStatusIntervalNs) KeepStatus();
+    return more;
+  }
+
+  Status Finish() override {
+    if (committed_->replaying()) return {};
+    return committed_->TakeSnapshot();
+  }
+  const std::vector<TopicPartition>& inputs() const override { return inputs_; }
+  TaskStatus status() const override {
+    const std::lock_guard lock(status_mutex_);
+    return status_;
+  }
+
+ private:
+  Status TakeUpReferences() {
+    SL_TRY(committed_->ActivateDue());
+    if (committed_->replaying() || committed_->next_activation() != INT64_MAX) return {};
+    const std::uint64_t change = context_.references.change();
+    if (change == seen_change_) return {};
+    seen_change_ = change;
+    for (const ReferencePlan& reference : context_.plan.references) {
+      const ReferenceHandle newest = context_.references.Newest(reference.name);
+      const auto active = processor_->references().find(reference.name);
+      const bool known = active != processor_->references().end() && newest != nullptr && active->second->version() == newest->version();
+      if (newest != nullptr && !known) SL_TRY(committed_->Activate(newest));
+    }
+    return {};
+  }
+
+  // Takes in one piece of the log; false at the visible end.
+  Result<bool> Feed() {
+    if (pending_ == pending_end_) {
+      SL_ASSIGN_OR_RETURN(std::optional<bus::Batch> batch, reader_->Next());
+      if (!batch) {
+        if (committed_->replaying()) {
+          return Fail(ErrorKind::kCorruption, plan_.name + ": " + dataset_.topic + "/" + std::to_string(partition_.value) + " ends at " +
+                                                  std::to_string(reader_->position().value) +
+                                                  ", before what was committed: the log was damaged or replaced");
+        }
+        return false;
+      }
+      batch_ = *batch;
+      pending_ = 0;
+      pending_end_ = batch_.values.size();
+    }
+    const std::int64_t at = batch_.base.value + static_cast<std::int64_t>(pending_);
+    std::size_t end = std::min(pending_end_, pending_ + kRecordsMax);
+    // Stop where a reference changed last time, or where the last commit stood: both are positions between two records.
+    for (const std::int64_t stop : {committed_->next_activation(), committed_->replay_end()}) {
+      if (stop > at && stop - at < static_cast<std::int64_t>(end - pending_)) end = pending_ + static_cast<std::size_t>(stop - at);
+    }
+    if (batch_.type == bus::BatchType::kTick) {
+      processor_->Tick(batch_.append_time);
+    } else {
+      decoder_.DecodeRecords(batch_.encoding, batch_.values.subspan(pending_, end - pending_), decoded_);
+      processor_->Process({.decoded = &decoded_,
+                           .topic = dataset_.topic,
+                           .partition = partition_,
+                           .base = Offset(at),
+                           .append_time = batch_.append_time,
+                           .encoding = static_cast<RecordEncoding>(batch_.encoding)});
+    }
+    pending_ = end;
+    SL_TRY(committed_->Advance(0, batch_.base.value + static_cast<std::int64_t>(end)));
+    return true;
+  }
+
+  Status MaybeCommit(std::int64_t now, bool more) {
+    if (committed_->replaying()) return {};
+    const CommitPolicy& policy = context_.policy;
+    const bool snapshot =
+        committed_->since_snapshot() >= policy.snapshot_records ||
+        (committed_->since_snapshot() > 0 && now - last_snapshot_ >= std::chrono::nanoseconds(policy.snapshot_interval).count());
+    const bool commit = committed_->uncommitted() && (!more || now - last_commit_ >= std::chrono::nanoseconds(policy.interval).count());
+    if (!snapshot && !commit) return {};
+    // What a commit claims to have read must not be lost with the page cache.
+    SL_TRY(context_.bus.MakeDurable(inputs_[0], Offset(committed_->positions()[0])));
+    last_commit_ = now;
+    if (!snapshot) return committed_->Commit();
+    last_snapshot_ = now;
+    SL_TRY(committed_->TakeSnapshot());
+    return context_.bus.CommitOffset("flow." + plan_.name, inputs_[0], Offset(committed_->snapshot_positions()[0]));
+  }
+
+  void KeepStatus() {
+    last_status_ = context_.runtime.clock.MonotonicNs();
+    TaskStatus status;
+    status.pipeline = plan_.name;
+    status.partition = partition_.value;
+    status.counters = processor_->counters();
+    for (std::size_t m = 0; m < processor_->members().size(); ++m) {
+      const MemberOutput& output = processor_->outputs()[m];
+      MemberOutput counts;
+      counts.rows_in = output.rows_in;
+      counts.rows_filtered = output.rows_filtered;
+      counts.rows_late = output.rows_late;
+      counts.rows_out = output.rows_out;
+      status.members.push_back(std::move(counts));
+      status.member_names.push_back(context_.plan.pipelines[static_cast<std::size_t>(processor_->members()[m])].name);
+    }
+    status.positions = committed_->positions();
+    status.watermark = processor_->watermark().value;
+    status.state_bytes = processor_->state_bytes();
+    status.dedupe_ids = processor_->dedupe_ids();
+    status.open_windows = processor_->open_panes();
+    status.commits = committed_->commits();
+    const std::lock_guard lock(status_mutex_);
+    status_ = std::move(status);
+  }
+
+  const TaskContext& context_;
+  int root_;
+  const PipelinePlan& plan_;
+  const DatasetPlan& dataset_;
+  Partition partition_;
+  std::vector<TopicPartition> inputs_;
+  gate::Decoder decoder_;
+  gate::Decoded decoded_;
+  std::unique_ptr<CommittedPartition> committed_;
+  Processor* processor_ = nullptr;  // committed_'s
+  std::unique_ptr<bus::Reader> reader_;
+  bus::Batch batch_;
+  std::size_t pending_ = 0, pending_end_ = 0;
+  std::uint64_t seen_change_ = UINT64_MAX;
+  std::int64_t last_commit_ = 0, last_snapshot_ = 0, last_live_ = 0, last_status_ = 0;
+  mutable std::mutex status_mutex_;
+  TaskStatus status_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Task>> OpenRootTask(const TaskContext& context, int root, Partition partition) {
+  auto task = std::make_unique<RootTask>(context, root, partition);
+  SL_TRY(task->Open());
+  return task;
+}
+
+std::int32_t PartitionsOf(const Plan& plan, int pipeline) {
+  const PipelinePlan* at = &plan.pipelines[static_cast<std::size_t>(pipeline)];
+  if (plan.pipelines[static_cast<std::size_t>(at->root)].kind == PipelineKind::kMerge) return 1;
+  while (at->parent >= 0) at = &plan.pipelines[static_cast<std::size_t>(at->parent)];
+  return plan.FindDataset(at->from)->partitions;
+}
+
+Status EnsureOwnedTopics(bus::Bus& bus, const Plan& plan, const bus::TopicSpec& like) {
+  for (std::size_t i = 0; i < plan.pipelines.size(); ++i) {
+    bus::TopicSpec spec = like;
+    spec.owned = true;
+    spec.partitions = PartitionsOf(plan, static_cast<int>(i));
+    spec.name = Plan::ResultsTopic(plan.pipelines[i].name);
+    SL_TRY(bus.EnsureTopic(spec));
+    if (plan.pipelines[i].root != static_cast<int>(i)) continue;
+    spec.name = Plan::DeadLetterTopic(plan.pipelines[i].name);
+    SL_TRY(bus.EnsureTopic(spec));
+  }
+  return {};
+}
+
+}  // namespace sightline::flow

@@ -1,0 +1,82 @@
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sightline/bus/port.h"
+#include "sightline/flow/committed_partition.h"
+#include "sightline/flow/merge_processor.h"
+#include "sightline/flow/plan.h"
+#include "sightline/flow/processor.h"
+#include "sightline/flow/reference.h"
+
+namespace sightline::flow {
+
+// When a task commits. All are checked between two batches.
+struct CommitPolicy {
+  std::chrono::milliseconds interval{50};             // at most this long from putting out to being seen
+  std::chrono::milliseconds snapshot_interval{10000};
+  std::int64_t snapshot_records = 2'000'000;          // bounds what is processed again after a crash
+};
+
+// The world of the tasks; all must outlive them.
+struct TaskContext {
+  runtime::Runtime runtime;
+  bus::Bus& bus;
+  const Plan& plan;
+  const ReferenceCatalog& references;
+  ReferenceVersions versions;
+  std::string directory;       // each task keeps its journal below it
+  LiveSink* live = nullptr;
+  CommitPolicy policy;
+  gate::Decoder::Limits limits;
+  std::uint64_t seed = 0;
+};
+
+// A reading of one task for metrics and the status page.
+struct TaskStatus {
+  std::string pipeline;        // the root's name
+  std::int32_t partition = 0;
+  Counters counters;           // of records; zero for a merge
+  std::vector<MemberOutput> members;
+  std::vector<std::string> member_names;
+  std::vector<std::int64_t> positions;  // next offset of each input
+  std::int64_t watermark = kWatermarkNone.value;
+  std::size_t state_bytes = 0;
+  std::size_t dedupe_ids = 0;
+  std::size_t open_windows = 0;
+  std::uint64_t commits = 0;
+  bool merge = false;
+  std::string error;           // empty while it runs
+};
+
+// Work on one partition, in steps; the caller's thread does everything. After an error the task is dead: it must be opened
+// anew, and goes on from its last commit. Step and the destructor belong to one thread at a time; status() to any.
+class Task {
+ public:
+  virtual ~Task() = default;
+  // Does a bounded piece of work: true if there may be more right now, false when it waits for input.
+  virtual Result<bool> Step() = 0;
+  // Commits what is put out; before a shutdown.
+  virtual Status Finish() = 0;
+  // The partitions it reads, to be woken by.
+  virtual const std::vector<TopicPartition>& inputs() const = 0;
+  virtual TaskStatus status() const = 0;
+};
+
+// Opens the task of a root pipeline (one a partition of its dataset), or of a merge (partition 0 alone).
+Result<std::unique_ptr<Task>> OpenRootTask(const TaskContext& context, int root, Partition partition);
+Result<std::unique_ptr<Task>> OpenMergeTask(const TaskContext& context, int root);
+
+// The topics that the pipelines of a plan own, to be made before any task is opened.
+Status EnsureOwnedTopics(bus::Bus& bus, const Plan& plan, const bus::TopicSpec& like);
+// How many partitions a pipeline's topics have: those of its dataset, or one behind a merge.
+std::int32_t PartitionsOf(const Plan& plan, int pipeline);
+
+}  // namespace sightline::flow

@@ -1,0 +1,31 @@
+#include "sightline/runtime/file_system.h"
+
+namespace sightline::runtime {
+
+Result<std::string> ReadFile(FileSystem& files, const std::string& path, std::uint64_t size_max) {
+  SL_ASSIGN_OR_RETURN(const auto file, files.Open(path, OpenMode::kRead));
+  SL_ASSIGN_OR_RETURN(const std::uint64_t size, file->Size());
+  if (size > size_max) {
+    return Fail(ErrorKind::kResourceExhausted,
+                path + " has " + std::to_string(size) + " bytes; at most " + std::to_string(size_max) + " are read");
+  }
+  std::string contents(size, '\0');
+  SL_ASSIGN_OR_RETURN(const std::size_t got, file->ReadAt(0, contents.data(), contents.size()));
+  contents.resize(got);
+  return contents;
+}
+
+Status WriteFileAtomically(FileSystem& files, const std::string& path, std::string_view contents) {
+  const std::string temporary = path + ".tmp";
+  SL_TRY(files.Remove(temporary));
+  {
+    SL_ASSIGN_OR_RETURN(const auto file, files.Open(temporary, OpenMode::kCreateExclusive));
+    SL_TRY(file->WriteAt(0, contents));
+    SL_TRY(file->Sync());
+  }
+  SL_TRY(files.Rename(temporary, path));
+  const std::size_t slash = path.rfind('/');
+  return files.SyncDirectory(slash == std::string::npos ? "." : path.substr(0, slash));
+}
+
+}  // namespace sightline::runtime

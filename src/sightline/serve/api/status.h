@@ -1,0 +1,71 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sightline/model/time.h"
+#include "sightline/model/verdict.h"
+
+namespace sightline::serve {
+
+// What GET /v1/status shows. Filled by the wiring from what the components count; everything is a copy.
+struct ServerStatus {
+  struct TopicPartitionStatus {
+    std::int32_t partition = 0;
+    std::int64_t start = 0;
+    std::int64_t end = 0;
+    std::int64_t durable = 0;
+    std::uint64_t bytes = 0;
+  };
+  struct Dataset {
+    std::string name;
+    std::string topic;
+    std::vector<TopicPartitionStatus> partitions;
+  };
+  struct PipelinePartition {
+    std::int32_t partition = 0;
+    std::int64_t offset = 0;
+    std::int64_t end = 0;
+    std::optional<std::int64_t> watermark;  // epoch ms
+  };
+  struct Pipeline {
+    std::string name;
+    bool failed = false;
+    std::optional<std::string> error;
+    std::uint64_t in = 0;
+    std::array<std::uint64_t, kVerdicts> verdicts{};
+    std::uint64_t unknown_location = 0;
+    std::uint64_t partially_late = 0;
+    std::uint64_t results = 0;
+    double rate_per_s = 0;
+    std::int64_t lag_records = 0;
+    std::int64_t lag_ms = 0;
+    std::optional<std::int64_t> watermark;  // epoch ms; the least of its partitions
+    std::uint64_t open_windows = 0;
+    std::uint64_t state_bytes = 0;
+    std::uint64_t commits = 0;
+    std::vector<PipelinePartition> partitions;
+  };
+  struct Sink {
+    std::string name;  // "statistics/top_items"
+    std::int64_t offset = 0;
+    std::int64_t end = 0;
+    std::optional<std::string> error;
+  };
+
+  std::string version;
+  std::int64_t uptime_ms = 0;
+  WallTime now;
+  std::vector<Dataset> datasets;
+  std::vector<Pipeline> pipelines;
+  std::vector<Sink> sinks;
+  std::int64_t live_clients = 0;
+  double live_messages_per_s = 0;
+};
+
+std::string ToJson(const ServerStatus& status);
+
+}  // namespace sightline::serve

@@ -1,0 +1,262 @@
+#include "sightline/stores/statistics/results_sink.h"
+
+#include <algorithm>
+#include <condition_variable>
+#include <thread>
+#include <utility>
+
+#include "sightline/base/bytes.h"
+
+namespace sightline::stores {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::nanoseconds;
+
+// Where the generation stands in an encoded result (docs/formats/result.md). Looked at before decoding, since a record of another
+// plan has other columns.
+constexpr std::size_t kGenerationAt = 8;
+constexpr std::size_t kHeaderBytes = 48;
+
+milliseconds RoundUp(nanoseconds time) { return std::chrono::ceil<milliseconds>(std::max(time, nanoseconds(0))); }
+
+}  // namespace
+
+ResultsSink::ResultsSink(bus::Bus& bus, StatisticsStore& store, const runtime::Runtime& runtime, ResultShape shape,
+                         std::uint64_t generation, ResultsSinkOptions options)
+    : bus_(bus),
+      store_(store),
+      runtime_(runtime),
+      shape_(std::move(shape)),
+      generation_(generation),
+      options_([&] {
+        if (options.group.empty()) options.group = "statistics/" + shape_.pipeline;
+        return std::move(options);
+      }()),
+      batch_(shape_.schema) {}
+
+Status ResultsSink::Open() {
+  SL_TRY(store_.Ensure(shape_, generation_));
+  SL_ASSIGN_OR_RETURN(const auto stored, store_.Offsets(shape_.pipeline, generation_, options_.topic));
+  SL_ASSIGN_OR_RETURN(const bus::TopicInfo topic, bus_.Describe(options_.topic));
+  sources_.clear();
+  batch_.Clear();
+  for (std::size_t i = 0; i < topic.partitions.size(); ++i) {
+    const auto partition = static_cast<std::int32_t>(i);
+    Source& source = sources_[partition];
+    source.next = topic.partitions[i].start;
+    for (const auto& [known, next] : stored) {
+      if (known.value == partition) source.next = next;
+    }
+    source.stored = source.next;
+    source.goal = topic.partitions[i].visible;
+    SL_ASSIGN_OR_RETURN(source.reader, bus_.OpenReader({options_.topic, Partition(partition)}, source.next));
+    // The hold stands before the first record is read.
+    SL_TRY(bus_.CommitOffset(options_.group, {options_.topic, Partition(partition)}, source.stored));
+    source.held = source.stored;
+  }
+  const std::lock_guard lock(metrics_mutex_);
+  for (const auto& [partition, source] : sources_) applied_to_[partition] = source.stored;
+  open_ = true;
+  return {};
+}
+
+Status ResultsSink::Take(std::int32_t partition, Source& source, const bus::Batch& batch) {
+  for (std::size_t i = 0; batch.type == bus::BatchType::kData && i < batch.values.size(); ++i) {
+    const Offset offset = batch.base + static_cast<std::int64_t>(i);
+    const std::string_view value = batch.values[i];
+    if (value.size() >= kHeaderBytes && LoadLe<std::uint64_t>(value.data() + kGenerationAt) != generation_) {
+      const std::lock_guard lock(metrics_mutex_);
+      ++metrics_.other_generation;
+      continue;
+    }
+    if (auto status = DecodeResult(value, shape_.schema, record_); !status) {
+      return std::unexpected(std::move(status).error().In("offset " + std::to_string(offset.value) + " of partition " +
+                                                          std::to_string(partition) + " of " + options_.topic));
+    }
+    if (record_.closed) continue;
+    SL_TRY(batch_.Add(Partition(partition), offset, record_, shape_));
+  }
+  source.next = batch.end();
+  return {};
+}
+
+// One batch of each partition in turn, so that none waits for another, until the transaction is full or nothing is there.
+Status ResultsSink::Gather() {
+  more_ = true;
+  for (bool found = true; found;) {
+    found = false;
+    for (auto& [partition, source] : sources_) {
+      if (batch_.rows().rows >= options_.rows_max) return {};
+      SL_ASSIGN_OR_RETURN(const auto batch, source.reader->Next());
+      if (!batch) continue;
+      found = true;
+      SL_TRY(Take(partition, source, *batch));
+    }
+  }
+  more_ = false;
+  return {};
+}
+
+bool ResultsSink::Advanced() const {
+  return std::ranges::any_of(sources_, [](const auto& entry) { return entry.second.next > entry.second.stored; });
+}
+
+Status ResultsSink::ApplyGathered() {
+  ApplyRequest request{.pipeline = shape_.pipeline, .generation = generation_, .topic = options_.topic, .results = &batch_, .consumed = {}};
+  for (const auto& [partition, source] : sources_) {
+    if (source.next > source.stored) request.consumed.push_back({Partition(partition), source.next});
+  }
+  SL_ASSIGN_OR_RETURN(const Applied applied, store_.Apply(request));
+  applied_at_ns_ = runtime_.clock.MonotonicNs();
+  batch_.Clear();
+  const std::lock_guard lock(metrics_mutex_);
+  for (auto& [partition, source] : sources_) {
+    source.stored = source.next;
+    applied_to_[partition] = source.stored;
+  }
+  metrics_.rows += applied.rows;
+  metrics_.groups += applied.groups;
+  metrics_.outdated += applied.outdated;
+  ++metrics_.transactions;
+  return {};
+}
+
+Status ResultsSink::CommitHolds() {
+  SL_TRY(runtime_.failpoints.Hit("statistics.sink.before_hold"));
+  for (auto& [partition, source] : sources_) {
+    if (source.held == source.stored) continue;
+    SL_TRY(bus_.CommitOffset(options_.group, {options_.topic, Partition(partition)}, source.stored));
+    source.held = source.stored;
+  }
+  held_at_ns_ = runtime_.clock.MonotonicNs();
+  return {};
+}
+
+nanoseconds ResultsSink::SinceApplied() const {
+  if (!applied_at_ns_) return nanoseconds::max();
+  return nanoseconds(runtime_.clock.MonotonicNs() - *applied_at_ns_);
+}
+
+Result<milliseconds> ResultsSink::TryStep() {
+  if (!open_) SL_TRY(Open());
+  SL_TRY(Gather());
+  // Ticks and marks alone are not worth a transaction each; their positions go along with the next rows, or after a while.
+  const bool rows = !batch_.groups().empty();
+  const nanoseconds wait = rows ? options_.gather_max : options_.hold_every;
+  const bool due = Advanced() && (batch_.rows().rows >= options_.rows_max || SinceApplied() >= wait);
+  if (due) SL_TRY(ApplyGathered());
+  if (!activated_ && std::ranges::all_of(sources_, [](const auto& entry) { return entry.second.next >= entry.second.goal; })) {
+    if (Advanced()) SL_TRY(ApplyGathered());
+    SL_TRY(store_.Activate(shape_.pipeline, generation_));
+    activated_ = true;
+  }
+  const bool unheld = std::ranges::any_of(sources_, [](const auto& entry) { return entry.second.held != entry.second.stored; });
+  const nanoseconds since_held = held_at_ns_ ? nanoseconds(runtime_.clock.MonotonicNs() - *held_at_ns_) : nanoseconds(nanoseconds::max());
+  if (unheld && since_held >= options_.hold_every) SL_TRY(CommitHolds());
+  if (more_) return milliseconds(0);
+  nanoseconds next = options_.hold_every;
+  if (Advanced()) next = std::min(next, wait - std::min<nanoseconds>(wait, SinceApplied()));
+  return RoundUp(next);
+}
+
+milliseconds ResultsSink::Failed(Error error) {
+  backoff_ = std::clamp(backoff_ * 2, options_.backoff_min, options_.backoff_max);
+  retry_at_ns_ = runtime_.clock.MonotonicNs() + nanoseconds(backoff_).count();
+  open_ = false;
+  sources_.clear();
+  batch_.Clear();
+  const std::lock_guard lock(metrics_mutex_);
+  metrics_.error = error.ToString();
+  return backoff_;
+}
+
+milliseconds ResultsSink::Step() {
+  if (backoff_ > milliseconds(0)) {
+    const nanoseconds left(retry_at_ns_ - runtime_.clock.MonotonicNs());
+    if (left > nanoseconds(0)) return RoundUp(left);
+  }
+  auto wait = TryStep();
+  if (!wait) return Failed(std::move(wait).error());
+  backoff_ = milliseconds(0);
+  const std::lock_guard lock(metrics_mutex_);
+  metrics_.error.reset();
+  return *wait;
+}
+
+void ResultsSink::Finish() {
+  const auto finish = [&]() -> Status {
+    if (!open_) return {};
+    SL_TRY(Gather());
+    if (Advanced()) SL_TRY(ApplyGathered());
+    return CommitHolds();
+  };
+  if (auto status = finish(); !status) (void)Failed(std::move(status).error());
+}
+
+ResultsSinkMetrics ResultsSink::metrics() const {
+  // The topic is asked without the lock: its answer may wait for a disk.
+  const auto topic = bus_.Describe(options_.topic);
+  const std::lock_guard lock(metrics_mutex_);
+  ResultsSinkMetrics metrics = metrics_;
+  for (const auto& [partition, offset] : applied_to_) metrics.offset += offset.value;
+  metrics.end = metrics.offset;
+  if (topic && !applied_to_.empty()) {
+    metrics.end = 0;
+    for (const auto& partition : topic->partitions) metrics.end += partition.visible.value;
+  }
+  return metrics;
+}
+
+class ResultsSinkThread::Shell {
+ public:
+  Shell(bus::Bus& bus, ResultsSink& sink) : bus_(bus), sink_(sink), thread_([this](const std::stop_token& stop) { Run(stop); }) {}
+
+ private:
+  void Run(const std::stop_token& stop) {
+    while (!stop.stop_requested()) {
+      SubscribeAll();
+      const milliseconds wait = sink_.Step();
+      std::unique_lock lock(mutex_);
+      if (wait > milliseconds(0)) {
+        // New records end the wait only if no pause after an error or between transactions is running; Step decides.
+        woken_changed_.wait_for(lock, stop, wait, [&] { return woken_; });
+      }
+      woken_ = false;
+    }
+    sink_.Finish();
+  }
+
+  void SubscribeAll() {
+    if (!subscriptions_.empty()) return;
+    const auto topic = bus_.Describe(sink_.topic());
+    if (!topic) return;
+    for (std::size_t i = 0; i < topic->partitions.size(); ++i) {
+      auto subscription = bus_.Subscribe({sink_.topic(), Partition(static_cast<std::int32_t>(i))}, [this] { Wake(); });
+      if (subscription) subscriptions_.push_back(*std::move(subscription));
+    }
+  }
+
+  void Wake() {
+    {
+      const std::lock_guard lock(mutex_);
+      woken_ = true;
+    }
+    woken_changed_.notify_one();
+  }
+
+  bus::Bus& bus_;
+  ResultsSink& sink_;
+  std::mutex mutex_;
+  std::condition_variable_any woken_changed_;
+  bool woken_ = false;
+  std::vector<std::shared_ptr<void>> subscriptions_;
+  std::jthread thread_;
+};
+
+ResultsSinkThread::ResultsSinkThread(bus::Bus& bus, std::unique_ptr<ResultsSink> sink)
+    : sink_(std::move(sink)), shell_(std::make_unique<Shell>(bus, *sink_)) {}
+
+ResultsSinkThread::~ResultsSinkThread() = default;
+
+}  // namespace sightline::stores

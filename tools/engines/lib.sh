@@ -1,0 +1,42 @@
+# Shared by the engines' scripts: sourced, not run.
+engines=${SIGHTLINE_ENGINES:-${XDG_CACHE_HOME:-$HOME/.cache}/sightline/engines}
+host=127.0.0.1
+repository=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../.." && pwd)
+
+say() { echo "$engine: $*" >&2; }
+die() { say "$*"; exit 1; }
+alive() { [ -s "$run/$1.pid" ] && kill -0 "$(cat "$run/$1.pid")" 2>/dev/null; }
+# spawn NAME COMMAND...: in the background, with its output in a log of its own
+spawn() {
+  local name=$1
+  shift
+  setsid nohup "$@" >"$run/log/$name.log" 2>&1 </dev/null &
+  echo $! >"$run/$name.pid"
+}
+# await NAME SECONDS COMMAND...: until the command succeeds, or the process is gone
+await() {
+  local name=$1 tries=$(($2 * 10))
+  shift 2
+  for _ in $(seq 1 "$tries"); do
+    "$@" >/dev/null 2>&1 && return 0
+    alive "$name" || { tail -20 "$run/log/$name.log" >&2; die "$name ended by itself; its log is $run/log/$name.log"; }
+    sleep 0.1
+  done
+  die "$name was not ready after $((tries / 10)) s; its log is $run/log/$name.log"
+}
+end() {
+  alive "$1" || { rm -f "$run/$1.pid"; return 0; }
+  local pid
+  pid=$(cat "$run/$1.pid")
+  kill "$pid"
+  for _ in $(seq 1 150); do
+    kill -0 "$pid" 2>/dev/null || break
+    sleep 0.1
+  done
+  kill -9 "$pid" 2>/dev/null || true
+  rm -f "$run/$1.pid"
+}
+# checked FOLDER LIST: every file below the folder is in the list with its hash, and none is missing
+checked() {
+  (cd "$1" && find . -type f | LC_ALL=C sort | xargs sha256sum) | diff -q - "$2" >/dev/null || die "the files in $1 are not those of $2"
+}
