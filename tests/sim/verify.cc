@@ -3,12 +3,25 @@
 #include <algorithm>
 #include <set>
 
+#include "sightline/base/bytes.h"
 #include "sightline/flow/testing/fixture.h"
 #include "sightline/model/dead_letter.h"
 #include "sightline/model/result.h"
 
 namespace sightline::sim {
 namespace {
+
+// Where two records part, and what the headers of results say there (docs/formats/result.md).
+std::string Describe(const std::string& is, const std::string& expected) {
+  const auto parts = std::ranges::mismatch(is, expected);
+  const auto header = [](const std::string& record) {
+    if (record.size() < 48) return std::string("short");
+    const auto number = [&](std::size_t at) { return std::to_string(LoadLe<std::int64_t>(record.data() + at)); };
+    return std::string(1, static_cast<char>('0' + record[2])) + " revision " + std::to_string(LoadLe<std::uint32_t>(record.data() + 4)) + " window " +
+           number(16) + " to " + number(24) + " reference " + number(32) + " rows " + std::to_string(LoadLe<std::uint32_t>(record.data() + 40));
+  };
+  return "byte " + std::to_string(parts.in1 - is.begin()) + "; " + header(is) + "; expected " + header(expected);
+}
 
 std::string At(const std::string& topic, std::int32_t partition) { return topic + "/" + std::to_string(partition); }
 
@@ -102,7 +115,8 @@ void Verification::CheckSame(const std::string& check, const std::string& topic,
   const std::string where = At(topic, sink.follower.from().partition.value);
   for (std::size_t i = 0; i < std::min(expected.size(), seen.size()); ++i) {
     if (expected[i] == seen[i].value) continue;
-    return checks_.Violated(check, where + ": the record at offset " + std::to_string(i) + " is not that of an undisturbed run over the same log");
+    return checks_.Violated(check, where + ": the record at offset " + std::to_string(i) + " is not that of an undisturbed run over the same log: " +
+                                       Describe(seen[i].value, expected[i]));
   }
   if (expected.size() == seen.size()) return;
   checks_.Violated(check, where + " has " + std::to_string(seen.size()) + " records, an undisturbed run over the same log makes " + std::to_string(expected.size()));

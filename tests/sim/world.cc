@@ -3,6 +3,12 @@
 #include <algorithm>
 
 namespace sightline::sim {
+namespace {
+
+// A task keeps its status about as often.
+constexpr std::chrono::milliseconds kStatusEvery{201};
+
+}  // namespace
 
 World::World(const Scenario& scenario, Checks& checks, Trace& trace)
     : files(scenario.seed), scenario_(scenario), checks_(checks), trace_(trace) {
@@ -77,6 +83,7 @@ Result<flow::ReferenceHandle> World::LoadReference(std::uint64_t version) {
 }
 
 void World::End() {
+  ++process_;  // whatever is answered from here on reaches nobody
   for (Slot& slot : slots_) slot.task.reset();
   ticker_.reset();
   context_.reset();
@@ -130,6 +137,10 @@ bool World::StepTask(std::size_t task, int steps) {
   }
   bool more = true;
   for (int i = 0; i < steps && more; ++i) {
+    if (slot.look_for_activations) {
+      slot.position = slot.task->status().positions[0];
+      clock.Advance(kStatusEvery);
+    }
     const Result<bool> stepped = slot.task->Step();
     if (!stepped) return failed(stepped.error());
     ReadActivations(slot);
@@ -145,7 +156,7 @@ void World::Tick() {
 void World::ReloadReference(std::uint64_t variant) {
   ColumnBatch rows;
   const Schema schema = scenario_.reference_schema();
-  rows.Reset(schema, 16);
+  rows.Reset(schema, 0);
   // Each version knows other locations, and calls them otherwise.
   for (std::int64_t location = 0; location < scenario_.locations; ++location) {
     if ((variant >> (location % 8)) % 5 == 0) continue;
@@ -162,6 +173,11 @@ void World::ReloadReference(std::uint64_t variant) {
     return;
   }
   trace_.Note("reference", static_cast<std::int64_t>((*added)->version()));
+  // Every task says where it is, so that the place where the version takes effect is known even if a snapshot swallows it.
+  clock.Advance(kStatusEvery);
+  for (std::size_t task = 0; task < slots_.size(); ++task) {
+    if (slots_[task].task && files.powered() && !checks_.over()) StepTask(task, 1);
+  }
   catalog_->Install(std::move(*added));
   for (Slot& slot : slots_) slot.look_for_activations = true;
 }
@@ -191,7 +207,12 @@ void World::ReadActivations(Slot& slot) {
   const auto active = recovered->snapshot.references.find(kReference);
   const std::uint64_t in_snapshot = active == recovered->snapshot.references.end() ? 0 : active->second;
   std::erase_if(known, [&](const flow::ReferenceActivation& activation) { return activation.version > in_snapshot; });
+  // It took effect at the beginning of the last step, whose snapshot holds it.
+  if (in_snapshot > 0 && (known.empty() || known.back().version < in_snapshot)) known.push_back({kReference, in_snapshot, slot.position});
   known.insert(known.end(), recovered->activations.begin(), recovered->activations.end());
+  std::string all;
+  for (const flow::ReferenceActivation& at : known) all += " " + std::to_string(at.version) + "@" + std::to_string(at.input);
+  trace_.Say("references in " + std::to_string(slot.partition.value), all + ", in the snapshot " + std::to_string(in_snapshot) + "@" + std::to_string(recovered->snapshot.point.inputs[0]));
   const flow::ReferenceHandle newest = catalog_->Newest(kReference);
   const std::uint64_t last = known.empty() ? 0 : known.back().version;
   slot.look_for_activations = newest != nullptr && newest->version() != last;

@@ -75,6 +75,7 @@ class World {
     bool merge = false;
     std::unique_ptr<flow::Task> task;
     bool look_for_activations = true;
+    std::int64_t position = 0;  // of a root, before its last step
   };
   Status Start();
   void End();

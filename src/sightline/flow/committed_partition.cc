@@ -212,6 +212,8 @@ Status CommittedPartition::TakeSnapshot() {
   processor_->SaveState(snapshot.state);
   for (const auto& [name, table] : processor_->references()) snapshot.references[name] = table->version();
   SL_TRY(journal_->TakeSnapshot(snapshot, processor_->TakeDedupeDelta(), processor_->watermark().value));
+  // Those that lie ahead stood in the journal before this one.
+  for (std::size_t i = next_activation_; i < activations_.size(); ++i) SL_TRY(journal_->NoteActivation(activations_[i]));
   snapshot_positions_ = positions_;
   return PublishOutputs();
 }

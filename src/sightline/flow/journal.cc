@@ -59,7 +59,8 @@ std::string Journal::RunPath(std::uint64_t number) const { return directory_ + "
 Result<std::unique_ptr<Journal>> Journal::Open(runtime::Runtime runtime, std::string directory, std::uint64_t fingerprint,
                                                std::optional<Recovered>& recovered) {
   std::unique_ptr<Journal> journal(new Journal(runtime, std::move(directory), fingerprint));
-  SL_TRY(runtime.files.CreateDirectories(journal->directory_));
+  constexpr int kLevels = 3;  // <data>/flow/<pipeline>/<partition>
+  SL_TRY(runtime::CreateDirectoriesDurably(runtime.files, journal->directory_, kLevels));
   SL_TRY(journal->Recover(recovered));
   return journal;
 }
@@ -75,21 +76,31 @@ Status Journal::Recover(std::optional<Recovered>& recovered) {
   if (!newest) return {};
   number_ = *newest;
   Recovered found;
-  SL_ASSIGN_OR_RETURN(const bool whole, ReadJournal(JournalPath(number_), found));
+  std::string bytes;
+  SL_ASSIGN_OR_RETURN(const bool whole, ReadJournal(JournalPath(number_), bytes, found));
   if (!whole) {
     return Fail(ErrorKind::kCorruption, JournalPath(number_) + " does not begin with a snapshot: the file is damaged; restore " +
                                             directory_ + " or start the pipeline anew with --from earliest");
   }
   SL_ASSIGN_OR_RETURN(file_, runtime_.files.Open(JournalPath(number_), runtime::OpenMode::kReadWrite));
-  SL_TRY(file_->Truncate(position_));
+  SL_TRY(MakeDurable(bytes));
   for (const RunFile& run : runs_) found.id_runs.push_back(RunPath(run.number));
   recovered = std::move(found);
   return RemoveOld(number_);
 }
 
+// What was read may be in memory alone, after a sync that failed, and a second sync would not write it: the entries behind the
+// snapshot are written once more, as they are. The snapshot was synced before the file had its name.
+Status Journal::MakeDurable(std::string_view bytes) {
+  SL_TRY(file_->Truncate(position_));
+  SL_TRY(file_->WriteAt(snapshot_bytes_, bytes.substr(snapshot_bytes_, position_ - snapshot_bytes_)));
+  SL_TRY(file_->Sync());
+  return runtime_.files.SyncDirectory(directory_);
+}
+
 // Reads entries up to the first that is cut off or fails its checksum; true if there was a snapshot.
-Result<bool> Journal::ReadJournal(const std::string& path, Recovered& into) {
-  SL_ASSIGN_OR_RETURN(const std::string bytes, runtime::ReadFile(runtime_.files, path, kJournalBytesMax));
+Result<bool> Journal::ReadJournal(const std::string& path, std::string& bytes, Recovered& into) {
+  SL_ASSIGN_OR_RETURN(bytes, runtime::ReadFile(runtime_.files, path, kJournalBytesMax));
   bool snapshot = false;
   position_ = 0;
   while (bytes.size() - position_ >= kEntryHeaderBytes) {
@@ -99,8 +110,9 @@ Result<bool> Journal::ReadJournal(const std::string& path, Recovered& into) {
     const std::string_view typed(at + 8, length + 1);
     if (Crc32c(typed) != LoadLe<std::uint32_t>(at + 4)) break;
     SL_TRY(ReadEntry(static_cast<std::uint8_t>(typed[0]), typed.substr(1), path, into));
-    snapshot = true;
     position_ += kEntryHeaderBytes + length;
+    if (!snapshot) snapshot_bytes_ = position_;
+    snapshot = true;
   }
   return snapshot;
 }

@@ -79,7 +79,8 @@ class Journal {
       : runtime_(runtime), directory_(std::move(directory)), fingerprint_(fingerprint) {}
   Status Append(std::uint8_t type, std::string_view payload);
   Status Recover(std::optional<Recovered>& recovered);
-  Result<bool> ReadJournal(const std::string& path, Recovered& into);
+  Result<bool> ReadJournal(const std::string& path, std::string& bytes, Recovered& into);
+  Status MakeDurable(std::string_view bytes);
   Status ReadEntry(std::uint8_t type, std::string_view payload, const std::string& path, Recovered& into);
   Status RemoveOld(std::uint64_t keep_journal);
   std::string JournalPath(std::uint64_t number) const;
@@ -91,6 +92,7 @@ class Journal {
   std::unique_ptr<runtime::File> file_;
   std::uint64_t number_ = 0;
   std::uint64_t position_ = 0;
+  std::uint64_t snapshot_bytes_ = 0;  // of the entry that the file began with when it was opened
   std::uint64_t commits_ = 0;
   std::vector<RunFile> runs_;
 };
