@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "sightline/bus/embedded/partition_files.h"
+
 namespace sightline::sim {
 namespace {
 
@@ -53,7 +55,7 @@ void Faults::FailWrites() {
 
 std::uint64_t Faults::UsedBytes(const std::string& directory) {
   std::uint64_t used = 0;
-  for (const runtime::FileInfo& entry : world_.files.List(directory).value_or(std::vector<runtime::FileInfo>())) {
+  for (const runtime::FileInfo& entry : Files(directory)) {
     used += entry.directory ? UsedBytes(directory + "/" + entry.name) : entry.size;
   }
   return used;
@@ -94,28 +96,45 @@ bool Faults::Rot(const std::string& path, std::uint64_t from, std::uint64_t to) 
   return true;
 }
 
-// Not in the last entry of a journal, nor in the last segment of a partition: what nothing behind it calls durable cannot be told from
-// a write that a crash interrupted (docs/formats/log.md, docs/formats/journal.md).
+// Only what something else calls durable: other bytes cannot be told from a write that a crash interrupted (docs/formats/log.md,
+// docs/formats/journal.md). So not in the last entry of a journal, and of a log what a sidecar describes.
 bool Faults::RotBytes() {
-  const bool journal = random_.OneIn(2);
-  const std::string partition = std::to_string(random_.Below(static_cast<std::uint64_t>(scenario_.partitions)));
-  const std::string directory = std::string(World::kData) + (journal ? "/flow/item_counts/" : random_.OneIn(2) ? "/log/topics/camera_events/" : "/log/topics/results.item_counts/") + partition;
-  std::vector<std::pair<std::string, std::uint64_t>> logs;
-  std::vector<std::pair<std::string, std::uint64_t>> states;
-  for (const runtime::FileInfo& entry : world_.files.List(directory).value_or(std::vector<runtime::FileInfo>())) {
-    if (entry.name.ends_with(".log")) logs.emplace_back(directory + "/" + entry.name, entry.size);
-    if (entry.name.starts_with("journal-") || entry.name.starts_with("ids-")) states.emplace_back(directory + "/" + entry.name, entry.size);
+  const std::string partition = "/" + std::to_string(random_.Below(static_cast<std::uint64_t>(scenario_.partitions)));
+  switch (random_.Below(3)) {
+    case 0: return RotJournal(std::string(World::kData) + "/flow/item_counts" + partition);
+    case 1: return RotLog(std::string(World::kData) + "/log/topics/camera_events" + partition);
+    default: return RotLog(std::string(World::kData) + "/log/topics/results.item_counts" + partition);
   }
-  if (journal) {
-    constexpr std::uint64_t kLastEntry = 64;
-    if (states.empty()) return false;
-    const auto& [path, size] = states[random_.Below(states.size())];
-    const bool ids = path.find("/ids-") != std::string::npos;
-    return Rot(path, 0, ids ? size : size - std::min(size, kLastEntry));
+}
+
+std::vector<runtime::FileInfo> Faults::Files(const std::string& directory) {
+  return world_.files.List(directory).value_or(std::vector<runtime::FileInfo>());
+}
+
+bool Faults::RotJournal(const std::string& directory) {
+  constexpr std::uint64_t kLastEntry = 64;
+  std::vector<std::pair<std::string, std::uint64_t>> places;
+  for (const runtime::FileInfo& entry : Files(directory)) {
+    if (entry.name.starts_with("ids-")) places.emplace_back(entry.name, entry.size);
+    if (entry.name.starts_with("journal-")) places.emplace_back(entry.name, entry.size - std::min(entry.size, kLastEntry));
   }
-  if (logs.size() < 2) return false;
-  const auto& [path, size] = logs[random_.Below(logs.size() - 1)];
-  return Rot(path, 0, size);
+  if (places.empty()) return false;
+  const auto& [name, size] = places[random_.Below(places.size())];
+  return Rot(directory + "/" + name, 0, size);
+}
+
+bool Faults::RotLog(const std::string& directory) {
+  constexpr std::uint64_t kSidecarMax = 1 << 20;
+  std::vector<std::pair<std::string, std::uint64_t>> places;
+  for (const runtime::FileInfo& entry : Files(directory)) {
+    if (!entry.name.ends_with(".meta")) continue;
+    const auto bytes = runtime::ReadFile(world_.files, directory + "/" + entry.name, kSidecarMax);
+    const auto sidecar = bytes ? bus::Sidecar::Decode(*bytes) : Result<bus::Sidecar>(std::unexpected(bytes.error()));
+    if (sidecar) places.emplace_back(sidecar->segment.LogFile(), sidecar->used);
+  }
+  if (places.empty()) return false;
+  const auto& [name, size] = places[random_.Below(places.size())];
+  return Rot(directory + "/" + name, 0, size);
 }
 
 }  // namespace sightline::sim

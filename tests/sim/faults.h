@@ -27,6 +27,9 @@ class Faults {
   void SetClock();
   std::string SomePlace();
   std::uint64_t UsedBytes(const std::string& directory);
+  std::vector<runtime::FileInfo> Files(const std::string& directory);
+  bool RotJournal(const std::string& directory);
+  bool RotLog(const std::string& directory);
   bool Rot(const std::string& path, std::uint64_t from, std::uint64_t to);
 
   World& world_;

@@ -126,6 +126,7 @@ void Producers::Deliver() {
 void Producers::Put(std::size_t index) {
   const Post& post = posts_[index];
   trace_.Note("deliver", static_cast<std::int64_t>(index), post.partition.value);
+  trace_.Say("  producer, tag", std::to_string(post.producer) + " " + std::to_string(post.sequence));
   std::vector<std::string_view> values;
   for (const Offered& record : post.records) values.emplace_back(record.value);
   bus::AppendBatch batch;

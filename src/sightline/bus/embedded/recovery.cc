@@ -175,6 +175,7 @@ Status Recovery::TrustSidecars() {
 
 void Recovery::Take(const BatchHeader& batch) {
   log_.segments[at_.segment]->Advance(batch);
+  log_.segments[at_.segment]->described = false;  // a sidecar of a clean close may be there, and says less
   log_.retries.Remember(batch);
   log_.last_append = batch.append_time;
   log_.published = std::max(log_.published, batch.published_upto);
