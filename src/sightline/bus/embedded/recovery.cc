@@ -150,7 +150,9 @@ Status Recovery::TrustSidecars() {
     at_ = {.segment = first, .position = sidecar->used};
     next_ = sidecar->end;
     epoch_ = std::max(epoch_, sidecar->epoch);
-    const bool seam = first + 1 < log_.segments.size() && log_.segments[first + 1]->base() == sidecar->end;
+    // One that went on behind a sidecar of a clean close is not over there, even if a segment that was given up begins there.
+    const bool over = segment.file_size() == sidecar->used;
+    const bool seam = over && first + 1 < log_.segments.size() && log_.segments[first + 1]->base() == sidecar->end;
     if (first + 1 < log_.segments.size() && !seam) break;
     if (seam) segment.Seal(sidecar->end);
   }
