@@ -40,12 +40,19 @@ struct IdRun {
   std::int64_t forgotten_at = 0;  // watermark from which on none of them is remembered
 };
 
+// A run as it must be found on disk.
+struct IdRunFile {
+  std::string path;
+  std::uint64_t bytes = 0;
+  std::uint32_t crc = 0;  // CRC-32C
+};
+
 // What was found on opening: the newest snapshot, and what was committed after it.
 struct Recovered {
   Snapshot snapshot;
   std::vector<ReferenceActivation> activations;  // after the snapshot, in order
   CommitPoint last;                              // the newest commit; input from snapshot.point to here is processed again
-  std::vector<std::string> id_runs;              // paths, oldest first
+  std::vector<IdRunFile> id_runs;                // oldest first
 };
 
 // The one commit point of a pipeline in a partition. An entry is durable after the owned topics are; what lies in the topics
@@ -73,6 +80,7 @@ class Journal {
   struct RunFile {
     std::uint64_t number = 0;
     std::uint64_t bytes = 0;
+    std::uint32_t crc = 0;
     std::int64_t forgotten_at = 0;
   };
   Journal(runtime::Runtime runtime, std::string directory, std::uint64_t fingerprint)
@@ -80,6 +88,7 @@ class Journal {
   Status Append(std::uint8_t type, std::string_view payload);
   Status Recover(std::optional<Recovered>& recovered);
   Result<bool> ReadJournal(const std::string& path, std::string& bytes, Recovered& into);
+  Status CheckTail(std::string_view bytes, const std::string& path) const;
   Status MakeDurable(std::string_view bytes);
   Status ReadEntry(std::uint8_t type, std::string_view payload, const std::string& path, Recovered& into);
   Status RemoveOld(std::uint64_t keep_journal);
