@@ -14,20 +14,25 @@ namespace sightline::sim {
 namespace {
 
 constexpr const char* kUsage =
-    "usage: sim_crash [--seeds N] [--start S] [--for SECONDS]   runs the seeds S, S+1, ...; S is 1 unless given\n"
-    "       sim_crash --seed S                                  replays one seed and prints what happens\n";
+    "usage: sim_crash [--seeds N] [--start S] [--for SECONDS] [--fail-fast]   runs the seeds S, S+1, ...; S is 1 unless given\n"
+    "       sim_crash --seed S                                                replays one seed and prints what happens\n";
 
 struct Arguments {
   std::uint64_t seeds = 1000;
   std::uint64_t start = 1;
   std::optional<std::uint64_t> seed;
   std::optional<std::uint64_t> seconds;
+  bool fail_fast = false;
 };
 
 std::optional<Arguments> Parse(const std::vector<std::string>& words) {
   Arguments arguments;
   bool seeds_given = false;
   for (std::size_t i = 0; i < words.size(); ++i) {
+    if (words[i] == "--fail-fast") {
+      arguments.fail_fast = true;
+      continue;
+    }
     std::uint64_t number = 0;
     const bool has_value = i + 1 < words.size();
     const std::string value = has_value ? words[i + 1] : "";
@@ -99,6 +104,7 @@ int RunSeeds(const Arguments& arguments) {
     if (outcome.failed) {
       ++failed;
       if (failed <= kFailuresShown) Report(seed, outcome);
+      if (arguments.fail_fast) break;
     } else {
       ++passed;
     }
