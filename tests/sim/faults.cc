@@ -10,8 +10,8 @@ namespace {
 using std::chrono::milliseconds;
 
 // Where syncs and writes fail: everywhere, or in one kind of file.
-constexpr std::array kPlaces = {"/data/",          "/topics/camera_events/", "/topics/results.", "/topics/dead_letters.", "/flow/", "/journal-", "/ids-",
-                                "/flow/top_items_overall/", "/groups/",              "/references/",     "/state"};
+constexpr std::array kPlaces = {"/data/", "/topics/camera_events/",   "/topics/results.", "/topics/dead_letters.", "/flow/", "/journal-",
+                                "/ids-",  "/flow/top_items_overall/", "/groups/",         "/references/",          "/state"};
 
 }  // namespace
 

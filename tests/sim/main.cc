@@ -1,6 +1,6 @@
 // sim_crash: the deterministic simulation (docs/simulation.md).
-#include <chrono>
 #include <charconv>
+#include <chrono>
 #include <cstdio>
 #include <cstring>
 #include <map>
@@ -63,8 +63,8 @@ std::optional<Arguments> Parse(const std::vector<std::string>& words) {
 }
 
 void Report(std::uint64_t seed, const Outcome& outcome) {
-  std::printf("seed %llu: violated: %s\n  %s\n  replay: ./dev crash --seed %llu\n", static_cast<unsigned long long>(seed), outcome.check.c_str(),
-              outcome.what.c_str(), static_cast<unsigned long long>(seed));
+  std::printf("seed %llu: violated: %s\n  %s\n  replay: ./dev crash --seed %llu\n", static_cast<unsigned long long>(seed),
+              outcome.check.c_str(), outcome.what.c_str(), static_cast<unsigned long long>(seed));
   std::fflush(stdout);
 }
 
@@ -76,7 +76,9 @@ int Replay(std::uint64_t seed) {
               static_cast<unsigned long long>(outcome.results), static_cast<unsigned long long>(outcome.trace),
               outcome.reported_damage ? ", damage reported" : "");
   const bool same = outcome.trace == again.trace;
-  if (!same) std::printf("seed %llu: violated: determinism\n  the same seed took another course the second time\n", static_cast<unsigned long long>(seed));
+  if (!same)
+    std::printf("seed %llu: violated: determinism\n  the same seed took another course the second time\n",
+                static_cast<unsigned long long>(seed));
   if (outcome.failed) Report(seed, outcome);
   const bool passed = !outcome.failed && same;
   std::printf("%d passed, %d failed\n", passed ? 1 : 0, passed ? 0 : 1);
@@ -110,14 +112,16 @@ int RunSeeds(const Arguments& arguments) {
     }
     if (Clock::now() - shown >= std::chrono::seconds(5)) {
       shown = Clock::now();
-      std::printf("%llu seeds in %.0f s, %llu failed\n", static_cast<unsigned long long>(i + 1), elapsed(), static_cast<unsigned long long>(failed));
+      std::printf("%llu seeds in %.0f s, %llu failed\n", static_cast<unsigned long long>(i + 1), elapsed(),
+                  static_cast<unsigned long long>(failed));
       std::fflush(stdout);
     }
   }
   const double seconds = elapsed();
   std::printf("%llu seeds in %.1f s (%.0f a minute): %llu processes, %llu records, damage reported in %llu runs\n",
               static_cast<unsigned long long>(passed + failed), seconds, static_cast<double>(passed + failed) / seconds * 60,
-              static_cast<unsigned long long>(processes), static_cast<unsigned long long>(records), static_cast<unsigned long long>(damages));
+              static_cast<unsigned long long>(processes), static_cast<unsigned long long>(records),
+              static_cast<unsigned long long>(damages));
   std::printf("%llu passed, %llu failed\n", static_cast<unsigned long long>(passed), static_cast<unsigned long long>(failed));
   return failed == 0 && passed > 0 ? 0 : 1;
 }

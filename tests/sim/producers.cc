@@ -37,7 +37,8 @@ Offered Producers::NewRecord(std::size_t post, std::size_t index, std::int64_t l
     return {.value = R"({"geographical_location_oid":)" + place + R"(,"post":")" + mark + '"', .verdict = Verdict::kMalformed};
   }
   if (random_.OneIn(40)) {
-    std::string text = R"({"geographical_location_oid":")" + place + R"(","detection_oid":1,"item_name":"x","timestamp_detected":1,"post":")";
+    std::string text =
+        R"({"geographical_location_oid":")" + place + R"(","detection_oid":1,"item_name":"x","timestamp_detected":1,"post":")";
     return {.value = text + mark + "\"}", .verdict = Verdict::kInvalid};
   }
   const std::int64_t now = born_ms_ + (world_.clock.MonotonicNs() - born_ns_) / 1'000'000;
@@ -73,7 +74,8 @@ void Producers::SendInSequence() {
   for (std::size_t i = 0; i < posts_.size(); ++i) {
     if (posts_[i].producer == producer && !posts_[i].acknowledged) open.push_back(i);
   }
-  if (open.size() >= kWindow || (!open.empty() && random_.OneIn(2))) return Transmit(random_.OneIn(2) ? open[0] : open[random_.Below(open.size())]);
+  if (open.size() >= kWindow || (!open.empty() && random_.OneIn(2)))
+    return Transmit(random_.OneIn(2) ? open[0] : open[random_.Below(open.size())]);
   const std::int64_t location = static_cast<std::int64_t>(random_.Below(static_cast<std::uint64_t>(scenario_.locations)));
   Post post;
   post.partition = Partitioner(scenario_.partitions).OfInt64(location);
@@ -142,7 +144,8 @@ void Producers::Put(std::size_t index) {
 void Producers::Answered(std::size_t index, const Result<bus::Appended>& appended) {
   Post& post = posts_[index];
   const std::string name = "post " + std::to_string(index) + " to partition " + std::to_string(post.partition.value);
-  trace_.Note(appended ? "answer" : "refusal", static_cast<std::int64_t>(index), appended ? appended->base.value : static_cast<int>(appended.error().kind));
+  trace_.Note(appended ? "answer" : "refusal", static_cast<std::int64_t>(index),
+              appended ? appended->base.value : static_cast<int>(appended.error().kind));
   const bool heard = kind_ || !random_.OneIn(6);
   if (appended) {
     if (appended->count != post.records.size()) {

@@ -9,12 +9,12 @@ bool Follower::Take(const bus::Batch& batch) {
     return false;
   }
   for (const std::string_view value : batch.values) {
-    SeenRecord record{
-        .type = batch.type, .encoding = batch.encoding, .append_time = batch.append_time.value, .value = std::string(value)};
+    SeenRecord record{.type = batch.type, .encoding = batch.encoding, .append_time = batch.append_time.value, .value = std::string(value)};
     if (static_cast<std::size_t>(next_) == seen_.size()) {
       seen_.push_back(std::move(record));
     } else if (!(seen_[static_cast<std::size_t>(next_)] == record)) {
-      checks_.Violated("committed reads", where + ": the record at offset " + std::to_string(next_) + " is another one than a reader saw before");
+      checks_.Violated("committed reads",
+                       where + ": the record at offset " + std::to_string(next_) + " is another one than a reader saw before");
       return false;
     }
     ++next_;

@@ -38,7 +38,8 @@ bool CompilePipelines(Scenario& scenario) {
   input.references.push_back(std::move(reference));
   std::vector<Step>& steps = input.pipelines[0].steps;
   if (scenario.filters) steps.insert(steps.begin(), {WhereStep{std::string("item_name <> '") + kFilteredItem + "'"}, {}});
-  steps.push_back({EnrichStep{.with = kReference, .on = "geographical_location_oid", .missing = EnrichStep::Missing::kKeep, .take = {}}, {}});
+  steps.push_back(
+      {EnrichStep{.with = kReference, .on = "geographical_location_oid", .missing = EnrichStep::Missing::kKeep, .take = {}}, {}});
   auto plan = flow::CompilePlan(input);
   if (plan) {
     scenario.system->plan = std::make_unique<flow::Plan>(std::move(*plan));

@@ -38,7 +38,8 @@ class Simulation {
     if (!checks_.over()) ComeToRest();
     if (!checks_.over()) Verification(world_, scenario_, checks_, random_).Run(producers_, sinks_, inputs_);
     // With damage in it, whatever is wrong had to be reported before.
-    Outcome outcome{.failed = checks_.failed(), .check = checks_.check(), .what = checks_.what(), .reported_damage = checks_.reported_damage()};
+    Outcome outcome{
+        .failed = checks_.failed(), .check = checks_.check(), .what = checks_.what(), .reported_damage = checks_.reported_damage()};
     if (outcome.failed && world_.damaged()) outcome.what += " (after bytes were damaged, which nobody reported)";
     outcome.trace = trace_.hash();
     outcome.processes = world_.process();
@@ -60,8 +61,9 @@ class Simulation {
       const auto info = world_.bus->Describe(kDataset);
       const std::int64_t end = info->partitions[static_cast<std::size_t>(input.from().partition.value)].visible.value;
       if (end < seen) {
-        return checks_.Violated("acknowledged", "records of " + std::string(kDataset) + "/" + std::to_string(input.from().partition.value) + " from offset " +
-                                                    std::to_string(end) + " to " + std::to_string(seen) + " were durable, and are gone");
+        return checks_.Violated("acknowledged", "records of " + std::string(kDataset) + "/" + std::to_string(input.from().partition.value) +
+                                                    " from offset " + std::to_string(end) + " to " + std::to_string(seen) +
+                                                    " were durable, and are gone");
       }
     }
     sinks_.Restart();
@@ -159,7 +161,8 @@ class Simulation {
       if (!settled) world_.clock.Advance(milliseconds(round < 20 ? 500 : 10'000));
       Retain();
     }
-    if (!settled) checks_.Violated("recovery", "with all faults gone, " + std::to_string(producers_.unanswered()) + " posts stay without an answer");
+    if (!settled)
+      checks_.Violated("recovery", "with all faults gone, " + std::to_string(producers_.unanswered()) + " posts stay without an answer");
     CloseWindows();
     if (checks_.over()) return;
     if (random_.OneIn(2)) {

@@ -17,8 +17,9 @@ std::string Describe(const std::string& is, const std::string& expected) {
   const auto header = [](const std::string& record) {
     if (record.size() < 48) return std::string("short");
     const auto number = [&](std::size_t at) { return std::to_string(LoadLe<std::int64_t>(record.data() + at)); };
-    return std::string(1, static_cast<char>('0' + record[2])) + " revision " + std::to_string(LoadLe<std::uint32_t>(record.data() + 4)) + " window " +
-           number(16) + " to " + number(24) + " reference " + number(32) + " rows " + std::to_string(LoadLe<std::uint32_t>(record.data() + 40));
+    return std::string(1, static_cast<char>('0' + record[2])) + " revision " + std::to_string(LoadLe<std::uint32_t>(record.data() + 4)) +
+           " window " + number(16) + " to " + number(24) + " reference " + number(32) + " rows " +
+           std::to_string(LoadLe<std::uint32_t>(record.data() + 40));
   };
   return "byte " + std::to_string(parts.in1 - is.begin()) + "; " + header(is) + "; expected " + header(expected);
 }
@@ -63,14 +64,16 @@ void Verification::CheckPosts(const std::vector<Post>& posts, const std::vector<
       const auto found = places.find(post.records[v].value);
       const std::int64_t expected = *post.base + static_cast<std::int64_t>(v);
       if (found != places.end() && found->second == expected) continue;
-      return checks_.Violated("acknowledged", "record " + std::to_string(v) + " of post " + std::to_string(i) + ", acknowledged at offset " +
-                                                  std::to_string(expected) + " of " + At(kDataset, post.partition.value) +
+      return checks_.Violated("acknowledged", "record " + std::to_string(v) + " of post " + std::to_string(i) +
+                                                  ", acknowledged at offset " + std::to_string(expected) + " of " +
+                                                  At(kDataset, post.partition.value) +
                                                   (found == places.end() ? ", is lost" : ", is at " + std::to_string(found->second)));
     }
     if (post.producer == 0) continue;
     auto& before = newest[{post.producer, post.partition.value}];
     if (*post.base < before) {
-      return checks_.Violated("order", "post " + std::to_string(i) + " of producer " + std::to_string(post.producer) + " overtook the one before it");
+      return checks_.Violated(
+          "order", "post " + std::to_string(i) + " of producer " + std::to_string(post.producer) + " overtook the one before it");
     }
     before = *post.base;
   }
@@ -81,10 +84,12 @@ void Verification::CheckSinks(const Sinks& sinks) {
     const auto& seen = sink.follower.seen();
     const std::string where = At(sink.follower.from().topic, sink.follower.from().partition.value);
     if (sink.rows.size() != seen.size()) {
-      return checks_.Violated("sink", "the sink of " + where + " has " + std::to_string(sink.rows.size()) + " records, the topic " + std::to_string(seen.size()));
+      return checks_.Violated("sink", "the sink of " + where + " has " + std::to_string(sink.rows.size()) + " records, the topic " +
+                                          std::to_string(seen.size()));
     }
     for (std::size_t i = 0; i < seen.size(); ++i) {
-      if (sink.rows[i] != seen[i].value) return checks_.Violated("sink", "the sink of " + where + " has another record at offset " + std::to_string(i));
+      if (sink.rows[i] != seen[i].value)
+        return checks_.Violated("sink", "the sink of " + where + " has another record at offset " + std::to_string(i));
     }
     const auto info = world_.bus->Describe(sink.follower.from().topic);
     const auto& partition = info->partitions[static_cast<std::size_t>(sink.follower.from().partition.value)];
@@ -110,16 +115,18 @@ void Verification::CheckPartition(std::int32_t partition, const Follower& input,
   if (!checks_.over()) CheckModel(partition, input.seen(), sinks);
 }
 
-void Verification::CheckSame(const std::string& check, const std::string& topic, const std::vector<std::string>& expected, const Sinks::Sink& sink) {
+void Verification::CheckSame(const std::string& check, const std::string& topic, const std::vector<std::string>& expected,
+                             const Sinks::Sink& sink) {
   const auto& seen = sink.follower.seen();
   const std::string where = At(topic, sink.follower.from().partition.value);
   for (std::size_t i = 0; i < std::min(expected.size(), seen.size()); ++i) {
     if (expected[i] == seen[i].value) continue;
-    return checks_.Violated(check, where + ": the record at offset " + std::to_string(i) + " is not that of an undisturbed run over the same log: " +
-                                       Describe(seen[i].value, expected[i]));
+    return checks_.Violated(check, where + ": the record at offset " + std::to_string(i) +
+                                       " is not that of an undisturbed run over the same log: " + Describe(seen[i].value, expected[i]));
   }
   if (expected.size() == seen.size()) return;
-  checks_.Violated(check, where + " has " + std::to_string(seen.size()) + " records, an undisturbed run over the same log makes " + std::to_string(expected.size()));
+  checks_.Violated(check, where + " has " + std::to_string(seen.size()) + " records, an undisturbed run over the same log makes " +
+                              std::to_string(expected.size()));
 }
 
 // The processor alone over the final log, in other batches, with the references where they were taken up.
@@ -143,7 +150,8 @@ Verification::Undisturbed Verification::RunUndisturbed(std::int32_t partition, c
       if (table) {
         processor.Activate(std::move(*table));
       } else {
-        checks_.Violated("recovery", "version " + std::to_string(activations[activation].version) + " of the reference took effect, and is gone");
+        checks_.Violated("recovery",
+                         "version " + std::to_string(activations[activation].version) + " of the reference took effect, and is gone");
       }
     }
     const SeenRecord& first = log[at];
@@ -153,7 +161,8 @@ Verification::Undisturbed Verification::RunUndisturbed(std::int32_t partition, c
     } else {
       const auto next = activation < activations.size() ? static_cast<std::size_t>(activations[activation].input) : log.size();
       std::vector<std::string_view> values = {first.value};
-      for (; end < std::min({log.size(), next, at + piece}) && log[end].type == first.type && log[end].append_time == first.append_time; ++end) {
+      for (; end < std::min({log.size(), next, at + piece}) && log[end].type == first.type && log[end].append_time == first.append_time;
+           ++end) {
         values.push_back(log[end].value);
       }
       decoder.DecodeRecords(first.encoding, values, decoded);
@@ -179,12 +188,14 @@ void Verification::CheckCounts(std::int32_t partition, const std::vector<SeenRec
   const std::string where = "item_counts/" + std::to_string(partition);
   const auto records = static_cast<std::uint64_t>(std::ranges::count(log, bus::BatchType::kData, &SeenRecord::type));
   if (status.counters.in() != records) {
-    return checks_.Violated("accounting", where + " counts " + std::to_string(status.counters.in()) + " records in, its log has " + std::to_string(records));
+    return checks_.Violated(
+        "accounting", where + " counts " + std::to_string(status.counters.in()) + " records in, its log has " + std::to_string(records));
   }
   for (std::size_t v = 0; v < kVerdicts; ++v) {
     if (status.counters.verdicts[v] == undisturbed.counters.verdicts[v]) continue;
-    return checks_.Violated("accounting", where + " counts " + std::to_string(status.counters.verdicts[v]) + " " + std::string(kVerdictNames[v]) +
-                                              ", an undisturbed run " + std::to_string(undisturbed.counters.verdicts[v]));
+    return checks_.Violated("accounting", where + " counts " + std::to_string(status.counters.verdicts[v]) + " " +
+                                              std::string(kVerdictNames[v]) + ", an undisturbed run " +
+                                              std::to_string(undisturbed.counters.verdicts[v]));
   }
   const bool rest = status.counters.partially_late == undisturbed.counters.partially_late &&
                     status.counters.unknown_reference == undisturbed.counters.unknown_reference &&
@@ -194,7 +205,8 @@ void Verification::CheckCounts(std::int32_t partition, const std::vector<SeenRec
     const flow::MemberOutput& is = status.members[m];
     const flow::MemberOutput& expected = undisturbed.members[m];
     if (is.rows_in == expected.rows_in && is.rows_filtered == expected.rows_filtered && is.rows_out == expected.rows_out) continue;
-    return checks_.Violated("accounting", where + ": the rows of " + status.member_names[m] + " are " + std::to_string(is.rows_out) + ", of an undisturbed run " + std::to_string(expected.rows_out));
+    return checks_.Violated("accounting", where + ": the rows of " + status.member_names[m] + " are " + std::to_string(is.rows_out) +
+                                              ", of an undisturbed run " + std::to_string(expected.rows_out));
   }
 }
 

@@ -30,7 +30,8 @@ void Verification::CheckModel(std::int32_t partition, const std::vector<SeenReco
       continue;
     }
     const auto found = offered_.find(log[i].value);
-    if (found == offered_.end()) return checks_.Violated("doubled", At(kDataset, partition) + " has a record that nobody sent at offset " + std::to_string(i));
+    if (found == offered_.end())
+      return checks_.Violated("doubled", At(kDataset, partition) + " has a record that nobody sent at offset " + std::to_string(i));
     Verdict verdict = found->second->verdict;
     if (verdict == Verdict::kCounted) {
       verdict = model.Add(found->second->event, log[i].append_time);
@@ -44,8 +45,9 @@ void Verification::CheckModel(std::int32_t partition, const std::vector<SeenReco
   const flow::TaskStatus status = world_.StatusOf(static_cast<std::size_t>(partition));
   for (std::size_t v = 0; v < kVerdicts; ++v) {
     if (status.counters.verdicts[v] == verdicts[v]) continue;
-    return checks_.Violated("accounting", "item_counts/" + std::to_string(partition) + " counts " + std::to_string(status.counters.verdicts[v]) + " " +
-                                              std::string(kVerdictNames[v]) + ", the model " + std::to_string(verdicts[v]));
+    return checks_.Violated("accounting", "item_counts/" + std::to_string(partition) + " counts " +
+                                              std::to_string(status.counters.verdicts[v]) + " " + std::string(kVerdictNames[v]) +
+                                              ", the model " + std::to_string(verdicts[v]));
   }
   CheckDeadLetters(partition, letters, sinks);
   if (!checks_.over()) CheckCountedRows(partition, sinks);
@@ -56,12 +58,14 @@ void Verification::CheckModel(std::int32_t partition, const std::vector<SeenReco
   const auto is = ranked.rows();
   const auto expected = model.Ranked();
   if (ranked.broken > 0 || is != expected) {
-    checks_.Violated("model", At(topic, partition) + " has " + std::to_string(is.size()) + " rows, and they are not the " + std::to_string(expected.size()) + " of the naive model");
+    checks_.Violated("model", At(topic, partition) + " has " + std::to_string(is.size()) + " rows, and they are not the " +
+                                  std::to_string(expected.size()) + " of the naive model");
   }
 }
 
 // Each refused record is a dead letter once, in the order of the log.
-void Verification::CheckDeadLetters(std::int32_t partition, const std::vector<std::pair<std::int64_t, Verdict>>& expected, const Sinks& sinks) {
+void Verification::CheckDeadLetters(std::int32_t partition, const std::vector<std::pair<std::int64_t, Verdict>>& expected,
+                                    const Sinks& sinks) {
   const std::string topic = flow::Plan::DeadLetterTopic("item_counts");
   std::vector<std::pair<std::int64_t, Verdict>> is;
   for (const SeenRecord& record : sinks.Find(topic, partition)->follower.seen()) {
@@ -81,7 +85,8 @@ void Verification::CheckCountedRows(std::int32_t partition, const Sinks& sinks) 
   NaiveModel::Counts is;
   for (const SeenRecord& seen : sinks.Find(topic, partition)->follower.seen()) {
     ResultRecord record;
-    if (const Status decoded = DecodeResult(seen.value, plan.shape.schema, record); !decoded) return checks_.Violated("model", decoded.error().ToString());
+    if (const Status decoded = DecodeResult(seen.value, plan.shape.schema, record); !decoded)
+      return checks_.Violated("model", decoded.error().ToString());
     if (record.closed || record.rows.rows == 0) continue;
     auto& group = is[record.header.window_start.value][ColumnOf(plan, record, "geographical_location_oid").int64s[0]];
     group.clear();  // a revision replaces its group as a unit
@@ -101,7 +106,8 @@ void Verification::CheckOverall(const Sinks& sinks) {
   std::map<std::int64_t, std::uint32_t> revisions;
   for (const SeenRecord& seen : sinks.Find(topic, 0)->follower.seen()) {
     ResultRecord record;
-    if (const Status decoded = DecodeResult(seen.value, plan.shape.schema, record); !decoded) return checks_.Violated("overall", decoded.error().ToString());
+    if (const Status decoded = DecodeResult(seen.value, plan.shape.schema, record); !decoded)
+      return checks_.Violated("overall", decoded.error().ToString());
     if (record.closed || record.rows.rows == 0) continue;
     const std::int64_t start = record.header.window_start.value;
     // The first is a final one, or corrects a window that was over without any record.
@@ -109,8 +115,8 @@ void Verification::CheckOverall(const Sinks& sinks) {
     const bool in_order = first ? record.header.revision <= 1 : record.header.revision == last->second + 1;
     const bool state = (record.header.revision == 0) == (record.header.state == ResultState::kFinal);
     if (!in_order || !state) {
-      return checks_.Violated("overall", "window " + std::to_string(start) + " of " + topic + " has revision " + std::to_string(record.header.revision) +
-                                             " out of order");
+      return checks_.Violated("overall", "window " + std::to_string(start) + " of " + topic + " has revision " +
+                                             std::to_string(record.header.revision) + " out of order");
     }
     last->second = record.header.revision;
     Rows& rows = is[start];
@@ -141,14 +147,16 @@ void Verification::CheckOverall(const Sinks& sinks) {
   for (const SeenRecord& seen : sinks.Find(flow::Plan::DeadLetterTopic(plan.name), 0)->follower.seen()) {
     const auto letter = DecodeDeadLetter(seen.value);
     ResultRecord record;
-    if (!letter || !DecodeResult(letter->original, PlanOf("item_counts").shape.schema, record)) return checks_.Violated("dead letters", "a letter of " + topic + " is broken");
+    if (!letter || !DecodeResult(letter->original, PlanOf("item_counts").shape.schema, record))
+      return checks_.Violated("dead letters", "a letter of " + topic + " is broken");
     expected.erase(record.header.window_start.value);
     is.erase(record.header.window_start.value);
   }
   for (const auto& [start, rows] : expected) {
     const auto found = is.find(start);
     if (found != is.end() && found->second == rows) continue;
-    return checks_.Violated("overall", "window " + std::to_string(start) + " of " + topic + (found == is.end() ? " is missing" : " has other rows than the naive model"));
+    return checks_.Violated("overall", "window " + std::to_string(start) + " of " + topic +
+                                           (found == is.end() ? " is missing" : " has other rows than the naive model"));
   }
   if (is.size() != expected.size()) return checks_.Violated("overall", topic + " has windows that the naive model has not");
   CheckOverallCounts(sinks);
@@ -173,7 +181,8 @@ void Verification::CheckOverallCounts(const Sinks& sinks) {
   const flow::TaskStatus status = world_.StatusOf(world_.task_count() - 1);
   if (status.members[0].rows_in != offered || status.members[0].rows_late != late) {
     checks_.Violated("accounting", "top_items_overall counts " + std::to_string(status.members[0].rows_in) + " rows in and " +
-                                       std::to_string(status.members[0].rows_late) + " late; the topics have " + std::to_string(offered) + " and " + std::to_string(late));
+                                       std::to_string(status.members[0].rows_late) + " late; the topics have " + std::to_string(offered) +
+                                       " and " + std::to_string(late));
   }
 }
 

@@ -53,7 +53,8 @@ Status World::Start() {
   for (const bus::LogBus::Recovered& recovered : bus->recovered()) {
     if (recovered.report.damages.empty()) continue;
     const bus::Damage& damage = recovered.report.damages[0];
-    return Fail(ErrorKind::kCorruption, recovered.partition.topic + " reported damage at " + damage.file + " byte " + std::to_string(damage.position));
+    return Fail(ErrorKind::kCorruption,
+                recovered.partition.topic + " reported damage at " + damage.file + " byte " + std::to_string(damage.position));
   }
   SL_TRY(bus->EnsureTopic(scenario_.input));
   SL_TRY(flow::EnsureOwnedTopics(*bus, scenario_.plan(), scenario_.owned));
@@ -125,7 +126,8 @@ Status World::OpenTask(Slot& slot) {
 
 bool World::StepTask(std::size_t task, int steps) {
   Slot& slot = slots_[task];
-  const std::string name = scenario_.plan().pipelines[static_cast<std::size_t>(slot.root)].name + "/" + std::to_string(slot.partition.value);
+  const std::string name =
+      scenario_.plan().pipelines[static_cast<std::size_t>(slot.root)].name + "/" + std::to_string(slot.partition.value);
   const auto failed = [&](const Error& error) {
     trace_.Say("task failed: " + name, error.ToString());
     slot.task.reset();
@@ -212,7 +214,8 @@ void World::ReadActivations(Slot& slot) {
   known.insert(known.end(), recovered->activations.begin(), recovered->activations.end());
   std::string all;
   for (const flow::ReferenceActivation& at : known) all += " " + std::to_string(at.version) + "@" + std::to_string(at.input);
-  trace_.Say("references in " + std::to_string(slot.partition.value), all + ", in the snapshot " + std::to_string(in_snapshot) + "@" + std::to_string(recovered->snapshot.point.inputs[0]));
+  trace_.Say("references in " + std::to_string(slot.partition.value),
+             all + ", in the snapshot " + std::to_string(in_snapshot) + "@" + std::to_string(recovered->snapshot.point.inputs[0]));
   const flow::ReferenceHandle newest = catalog_->Newest(kReference);
   const std::uint64_t last = known.empty() ? 0 : known.back().version;
   slot.look_for_activations = newest != nullptr && newest->version() != last;

@@ -11,8 +11,9 @@ namespace {
 constexpr std::size_t kAppendRecords = 4096;
 
 std::unexpected<Error> DamagedRun(const std::string& path) {
-  return Fail(ErrorKind::kCorruption, path + " does not hold the dedupe ids that were written: the file is damaged; restore it or start the "
-                                             "pipeline anew with --from earliest");
+  return Fail(ErrorKind::kCorruption, path +
+                                          " does not hold the dedupe ids that were written: the file is damaged; restore it or start the "
+                                          "pipeline anew with --from earliest");
 }
 
 }  // namespace

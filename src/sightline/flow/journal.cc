@@ -105,9 +105,9 @@ Status Journal::Recover(std::optional<Recovered>& recovered) {
 Status Journal::CheckTail(std::string_view bytes, const std::string& path) const {
   for (std::uint64_t at = position_ + 1; at < bytes.size(); ++at) {
     if (!EntryAt(bytes.substr(at))) continue;
-    return Fail(ErrorKind::kCorruption, path + " is damaged at byte " + std::to_string(position_) + ": what was committed behind it, from byte " +
-                                            std::to_string(at) + " on, can't be told; restore " + directory_ +
-                                            " or start the pipeline anew with --from earliest");
+    return Fail(ErrorKind::kCorruption,
+                path + " is damaged at byte " + std::to_string(position_) + ": what was committed behind it, from byte " +
+                    std::to_string(at) + " on, can't be told; restore " + directory_ + " or start the pipeline anew with --from earliest");
   }
   return {};
 }
