@@ -31,6 +31,7 @@ class Verification {
   void CheckDeadLetters(std::int32_t partition, const std::vector<std::pair<std::int64_t, Verdict>>& expected, const Sinks& sinks);
   void CheckCountedRows(std::int32_t partition, const Sinks& sinks);
   void CheckOverall(const Sinks& sinks);
+  std::map<std::int64_t, std::size_t> AllowedCorrections(const Sinks& sinks);
   void CheckOverallCounts(const Sinks& sinks);
   const flow::PipelinePlan& PlanOf(const char* pipeline) const;
 

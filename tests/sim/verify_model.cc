@@ -97,6 +97,26 @@ void Verification::CheckCountedRows(std::int32_t partition, const Sinks& sinks) 
   if (is != models_.back().counts()) checks_.Violated("model", At(topic, partition) + ": its counts are not those of the naive model");
 }
 
+// How often the merge may correct each window: once for each correction that it reads, and once for each partition that had said that it
+// is idle, so that nobody waited for its records. Otherwise a window goes out once, when all partitions have closed it.
+std::map<std::int64_t, std::size_t> Verification::AllowedCorrections(const Sinks& sinks) {
+  const flow::PipelinePlan& parent = PlanOf("item_counts");
+  std::map<std::int64_t, std::size_t> allowed;
+  for (std::int32_t p = 0; p < scenario_.partitions; ++p) {
+    bool said_idle = false;
+    std::set<std::int64_t> joined;
+    for (const SeenRecord& seen : sinks.Find(flow::Plan::ResultsTopic(parent.name), p)->follower.seen()) {
+      ResultRecord record;
+      if (!DecodeResult(seen.value, parent.shape.schema, record)) continue;
+      said_idle = said_idle || (record.closed && record.header.window_end == kWatermarkNone);
+      if (record.closed) continue;
+      const std::int64_t start = record.header.window_start.value;
+      if (record.header.state == ResultState::kCorrected || (said_idle && joined.insert(start).second)) ++allowed[start];
+    }
+  }
+  return allowed;
+}
+
 // The merge over all partitions: sums, then ranks; each revision once and in order.
 void Verification::CheckOverall(const Sinks& sinks) {
   const flow::PipelinePlan& plan = PlanOf("top_items_overall");
@@ -104,6 +124,7 @@ void Verification::CheckOverall(const Sinks& sinks) {
   using Rows = std::vector<std::tuple<std::string, std::int64_t, std::int64_t>>;  // item, count, rank
   std::map<std::int64_t, Rows> is;
   std::map<std::int64_t, std::uint32_t> revisions;
+  std::map<std::int64_t, std::size_t> allowed = AllowedCorrections(sinks);
   for (const SeenRecord& seen : sinks.Find(topic, 0)->follower.seen()) {
     ResultRecord record;
     if (const Status decoded = DecodeResult(seen.value, plan.shape.schema, record); !decoded)
@@ -117,6 +138,10 @@ void Verification::CheckOverall(const Sinks& sinks) {
     if (!in_order || !state) {
       return checks_.Violated("overall", "window " + std::to_string(start) + " of " + topic + " has revision " +
                                              std::to_string(record.header.revision) + " out of order");
+    }
+    if (record.header.state == ResultState::kCorrected && allowed[start]-- == 0) {
+      return checks_.Violated("overall", "window " + std::to_string(start) + " of " + topic +
+                                             " is corrected without a reason: it went out before all partitions had closed it");
     }
     last->second = record.header.revision;
     Rows& rows = is[start];
