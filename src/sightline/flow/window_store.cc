@@ -217,6 +217,13 @@ void WindowStore::FillRows(const Pane& window, std::span<const std::uint32_t> gr
   const std::size_t keys = plan_.group_by.size();
   rows.rows = groups.size();
   rows.columns.resize(keys + plan_.aggregates.size() + (has_overflow_ ? 1 : 0));
+  // The batch may come from another window, whose close steps moved columns: nothing of another type may be left in one.
+  for (Column& column : rows.columns) {
+    column.int64s.clear();
+    column.doubles.clear();
+    column.strings.clear();
+    column.nulls.clear();
+  }
   for (std::size_t k = 0; k < keys; ++k) index_.Materialise(k, groups, rows.columns[k]);
   events.resize(groups.size());
   for (std::size_t i = 0; i < groups.size(); ++i) events[i] = window.events[groups[i]];
