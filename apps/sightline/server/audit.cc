@@ -23,12 +23,13 @@ struct Counted {
   Verdicts replayed{};  // dead letters that were offered to the pipeline again, each once, by the verdict they had
 };
 
-// Data records of a partition before `end`, and what was replayed there.
-Result<Counted> CountRecords(bus::Bus& bus, const std::string& pipeline, const TopicPartition& partition, Offset start, Offset end) {
+// Data records of a partition from `origin` to `end`, as far as retention has left them, and what was replayed there.
+Result<Counted> CountRecords(bus::Bus& bus, const std::string& pipeline, const TopicPartition& partition, Offset origin, Offset start,
+                             Offset end) {
   flow::OffsetSet taken;
   Counted counted;
-  counted.gone = static_cast<std::uint64_t>(start.value);
-  SL_ASSIGN_OR_RETURN(const std::unique_ptr<bus::Reader> reader, bus.OpenReader(partition, start));
+  counted.gone = static_cast<std::uint64_t>(std::max<std::int64_t>(0, start.value - origin.value));
+  SL_ASSIGN_OR_RETURN(const std::unique_ptr<bus::Reader> reader, bus.OpenReader(partition, std::max(origin, start)));
   while (reader->position() < end) {
     SL_ASSIGN_OR_RETURN(const std::optional<bus::Batch> batch, reader->Next());
     if (!batch) break;
@@ -44,12 +45,17 @@ Result<Counted> CountRecords(bus::Bus& bus, const std::string& pipeline, const T
   return counted;
 }
 
-// Calls `take` with every record of a topic that readers see.
-Status ForEach(bus::Bus& bus, const std::string& topic, const std::function<Status(std::string_view)>& take) {
+// First offsets of partitions; 0 where nothing is said.
+using Origins = std::map<std::int32_t, std::int64_t>;
+
+// Calls `take` with every record of a topic that readers see, from where the pipeline's generation began.
+Status ForEach(bus::Bus& bus, const std::string& topic, const Origins& origins, const std::function<Status(std::string_view)>& take) {
   SL_ASSIGN_OR_RETURN(const bus::TopicInfo info, bus.Describe(topic));
   for (std::size_t p = 0; p < info.partitions.size(); ++p) {
-    SL_ASSIGN_OR_RETURN(const std::unique_ptr<bus::Reader> reader,
-                        bus.OpenReader({topic, Partition(static_cast<std::int32_t>(p))}, info.partitions[p].start));
+    const Partition partition(static_cast<std::int32_t>(p));
+    const auto origin = origins.find(partition.value);
+    const Offset from = std::max(info.partitions[p].start, Offset(origin == origins.end() ? 0 : origin->second));
+    SL_ASSIGN_OR_RETURN(const std::unique_ptr<bus::Reader> reader, bus.OpenReader({topic, partition}, from));
     for (;;) {
       SL_ASSIGN_OR_RETURN(const std::optional<bus::Batch> batch, reader->Next());
       if (!batch) break;
@@ -59,9 +65,9 @@ Status ForEach(bus::Bus& bus, const std::string& topic, const std::function<Stat
   return {};
 }
 
-Result<Verdicts> CountDeadLetters(bus::Bus& bus, const std::string& topic) {
+Result<Verdicts> CountDeadLetters(bus::Bus& bus, const std::string& topic, const Origins& origins) {
   Verdicts counts{};
-  const Status read = ForEach(bus, topic, [&](std::string_view value) -> Status {
+  const Status read = ForEach(bus, topic, origins, [&](std::string_view value) -> Status {
     SL_ASSIGN_OR_RETURN(const DeadLetter letter, DecodeDeadLetter(value));
     ++counts[static_cast<std::size_t>(letter.reason)];
     return {};
@@ -81,6 +87,7 @@ Result<PipelineAudit> AuditPipeline(DataPlane& plane, const flow::Plan& plan, co
   audit.pipeline = pipeline.name;
   audit.dataset = dataset.name;
   Verdicts replayed{};
+  Origins results_from, letters_from;
   SL_ASSIGN_OR_RETURN(const bus::TopicInfo topic, plane.bus().Describe(dataset.topic));
   for (const flow::TaskStatus& task : plane.tasks()) {
     if (task.pipeline != pipeline.name) continue;
@@ -95,9 +102,12 @@ Result<PipelineAudit> AuditPipeline(DataPlane& plane, const flow::Plan& plan, co
     audit.counters.unknown_reference += task.counters.unknown_reference;
     audit.counters.partially_late += task.counters.partially_late;
     if (!task.members.empty()) audit.result_rows_said += task.members[0].rows_out;
+    const std::int64_t origin = task.origin.inputs.at(0);
+    results_from[task.partition] = task.origin.outputs.front();
+    letters_from[task.partition] = task.origin.outputs.back();
     const bus::TopicInfo::PartitionInfo& partition = topic.partitions[static_cast<std::size_t>(task.partition)];
     SL_ASSIGN_OR_RETURN(const Counted counted, CountRecords(plane.bus(), pipeline.name, {dataset.topic, Partition(task.partition)},
-                                                            partition.start, Offset(task.positions[0])));
+                                                            Offset(origin), partition.start, Offset(task.positions[0])));
     audit.log_records += counted.records;
     for (std::size_t v = 0; v < kVerdicts; ++v) {
       replayed[v] += counted.replayed[v];
@@ -110,13 +120,13 @@ Result<PipelineAudit> AuditPipeline(DataPlane& plane, const flow::Plan& plan, co
     audit.replayed += replayed[v];
     Expect(audit, "replayed " + std::string(kVerdictNames[v]), replayed[v], audit.counters.replayed[v]);
   }
-  SL_ASSIGN_OR_RETURN(const auto own, CountDeadLetters(plane.bus(), flow::Plan::DeadLetterTopic(pipeline.name)));
+  SL_ASSIGN_OR_RETURN(const auto own, CountDeadLetters(plane.bus(), flow::Plan::DeadLetterTopic(pipeline.name), letters_from));
   for (const Verdict verdict : {Verdict::kLate, Verdict::kFuture, Verdict::kMalformed, Verdict::kInvalid, Verdict::kStateLimit}) {
     const auto v = static_cast<std::size_t>(verdict);
     audit.dead_letters += own[v];
     Expect(audit, "dead letters " + std::string(VerdictName(verdict)), own[v], audit.counters.verdicts[v]);
   }
-  const Status read = ForEach(plane.bus(), flow::Plan::ResultsTopic(pipeline.name), [&](std::string_view value) -> Status {
+  const Status read = ForEach(plane.bus(), flow::Plan::ResultsTopic(pipeline.name), results_from, [&](std::string_view value) -> Status {
     ResultRecord record;
     SL_TRY(DecodeResult(value, pipeline.shape.schema, record));
     if (!record.closed) audit.result_rows += record.rows.rows;
@@ -124,7 +134,7 @@ Result<PipelineAudit> AuditPipeline(DataPlane& plane, const flow::Plan& plan, co
   });
   SL_TRY(read);
   if (audit.gone == 0) Expect(audit, "result rows", audit.result_rows, audit.result_rows_said);
-  SL_ASSIGN_OR_RETURN(const auto refused, CountDeadLetters(plane.bus(), DeadLetterTopic(dataset.name)));
+  SL_ASSIGN_OR_RETURN(const auto refused, CountDeadLetters(plane.bus(), DeadLetterTopic(dataset.name), {}));
   for (std::size_t v = 0; v < kVerdicts; ++v) {
     audit.refused_at_ingest += refused[v];
     audit.counters.verdicts[v] += refused[v];

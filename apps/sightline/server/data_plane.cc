@@ -79,7 +79,8 @@ Status DataPlane::StartEngine() {
       .limits = {.record_bytes_max = static_cast<std::uint32_t>(config.limits.ingest.line_max),
                  .depth_max = static_cast<std::uint32_t>(config.limits.ingest.depth_max),
                  .fields_max = static_cast<std::uint32_t>(config.limits.ingest.fields_max)},
-      .seed = runtime::SystemEntropy()});
+      .seed = runtime::SystemEntropy(),
+      .from = settings_.from});
   flow::Engine::Options options;
   options.threads = settings_.threads;
   const ops::Log log = settings_.log.For("flow");

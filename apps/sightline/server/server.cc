@@ -162,7 +162,8 @@ class RunningServer final : public Server {
                                                  .runtime = {clock_, context_.world.files, failpoints_},
                                                  .live = &board_,
                                                  .log = log_,
-                                                 .threads = threads}));
+                                                 .threads = threads,
+                                                 .from = options.from}));
     std::vector<ingest::IntakeDataset> datasets;
     for (const config::DatasetConfig& dataset : config_.datasets) {
       bus::TopicSpec letters;

@@ -32,32 +32,52 @@ Result<std::unique_ptr<CommittedPartition>> CommittedPartition::Open(runtime::Ru
   SL_ASSIGN_OR_RETURN(made->journal_, Journal::Open(runtime, settings.directory, FamilyFingerprint(plan, root), recovered));
   // The seed of hashed keys stands at the head of the state: it must outlive restarts.
   made->seed_ = settings.seed;
-  if (recovered) {
+  const bool goes_on = recovered && !recovered->other_plan;
+  if (recovered && recovered->other_plan && !settings.replace) {
+    return Fail(ErrorKind::kFailedPrecondition,
+                "pipeline " + plan.pipelines[static_cast<std::size_t>(root)].name + " (or what it reads from) was changed since " +
+                    settings.directory +
+                    " was written: say where the changed pipeline is to begin, with --from now, --from earliest or --from raw:TIME; its "
+                    "earlier results stay until the new ones take their place");
+  }
+  if (goes_on) {
     if (recovered->snapshot.state.size() < 8) return Fail(ErrorKind::kCorruption, settings.directory + ": a snapshot without state");
     made->seed_ = LoadLe<std::uint64_t>(recovered->snapshot.state.data());
   }
   made->processor_ = factory(made->seed_);
   SL_TRY(made->OpenOutputs(bus, plan, root, settings));
-  if (recovered) {
-    SL_TRY(made->Recover(*recovered, runtime, versions));
-  } else {
-    made->replay_end_ = start[0];
-    made->positions_ = std::move(start);
-    // Nothing is put out before the first snapshot, so that an owned topic that holds something has lost its journal.
-    for (const Output& output : made->outputs_) {
-      if (output.partition->end() == Offset(0)) continue;
-      return Fail(ErrorKind::kFailedPrecondition, made->name_ + ": a topic it owns holds " + std::to_string(output.partition->end().value) +
-                                                      " results, but " + settings.directory +
+  SL_TRY(goes_on ? made->Recover(*recovered, runtime, versions) : made->Begin(recovered, std::move(start), settings.directory));
+  return made;
+}
+
+// A new generation: over the state of another plan, or over none.
+Status CommittedPartition::Begin(const std::optional<Recovered>& before, std::vector<std::int64_t> start, const std::string& directory) {
+  replay_end_ = start[0];
+  positions_ = std::move(start);
+  for (Output& output : outputs_) {
+    const auto at = before ? std::find(before->snapshot.topics.begin(), before->snapshot.topics.end(), output.topic)
+                           : std::vector<std::string>::const_iterator();
+    if (before && at != before->snapshot.topics.end()) {
+      // What the earlier generation put out and did not commit was never there.
+      const std::int64_t committed = before->last.outputs.at(static_cast<std::size_t>(at - before->snapshot.topics.begin()));
+      SL_TRY(output.partition->TruncateTo(Offset(committed)));
+      SL_TRY(output.partition->Publish(Offset(committed)));
+    } else if (!before && output.partition->end() != Offset(0)) {
+      // Nothing is put out before the first snapshot, so that an owned topic that holds something has lost its journal.
+      return Fail(ErrorKind::kFailedPrecondition, name_ + ": a topic it owns holds " + std::to_string(output.partition->end().value) +
+                                                      " results, but " + directory +
                                                       " holds no state: restore it, or remove the pipeline's topics to start anew");
     }
-    SL_TRY(made->TakeSnapshot());
+    output.end = output.suppress_to = output.partition->end().value;
   }
-  return made;
+  origin_ = Point();
+  return TakeSnapshot();
 }
 
 Status CommittedPartition::OpenOutputs(bus::Bus& bus, const Plan& plan, int root, const Settings& settings) {
   const auto open = [&](int member, const std::string& topic) -> Status {
     Output output;
+    output.topic = topic;
     output.member = member;
     SL_ASSIGN_OR_RETURN(output.partition, bus.OpenOwned({topic, settings.partition}));
     outputs_.push_back(std::move(output));
@@ -96,6 +116,7 @@ Status CommittedPartition::Recover(const Recovered& recovered, runtime::Runtime 
   positions_ = snapshot_positions_ = snapshot.point.inputs;
   replay_end_ = recovered.last.inputs[0];
   last_ = recovered.last;
+  origin_ = snapshot.origin;
   for (std::size_t i = 0; i < outputs_.size(); ++i) {
     Output& output = outputs_[i];
     output.end = snapshot.point.outputs[i];
@@ -208,6 +229,8 @@ Status CommittedPartition::TakeSnapshot() {
   SL_TRY(MakeOutputsDurable());
   Snapshot snapshot;
   snapshot.point = Point();
+  snapshot.origin = origin_;
+  for (const Output& output : outputs_) snapshot.topics.push_back(output.topic);
   ByteWriter(snapshot.state).Put(seed_);
   processor_->SaveState(snapshot.state);
   for (const auto& [name, table] : processor_->references()) snapshot.references[name] = table->version();

@@ -83,8 +83,11 @@ Status Journal::Recover(std::optional<Recovered>& recovered) {
   SL_ASSIGN_OR_RETURN(file_, runtime_.files.Open(JournalPath(number_), runtime::OpenMode::kReadWrite));
   SL_TRY(file_->Truncate(position_));
   for (const RunFile& run : runs_) found.id_runs.push_back(RunPath(run.number));
+  const bool other_plan = found.other_plan;
   recovered = std::move(found);
-  return RemoveOld(number_);
+  SL_TRY(RemoveOld(number_));
+  if (other_plan) runs_.clear();  // ids of another plan are not carried over
+  return {};
 }
 
 // Reads entries up to the first that is cut off or fails its checksum; true if there was a snapshot.
@@ -116,10 +119,11 @@ Status Journal::ReadEntry(std::uint8_t type, std::string_view payload, const std
     case kSnapshotEntry: {
       if (in.Get<std::uint32_t>() != kFormatVersion) return damaged();
       const auto fingerprint = in.Get<std::uint64_t>();
-      if (fingerprint != fingerprint_) {
-        return Fail(ErrorKind::kFailedPrecondition, directory_ + " holds the state of another version of this pipeline");
-      }
+      into.other_plan = fingerprint != fingerprint_;
       into.snapshot.point = GetPoint(in);
+      into.snapshot.origin = GetPoint(in);
+      const std::uint64_t topics = in.GetVarint();
+      for (std::uint64_t i = 0; i < topics && in.ok(); ++i) into.snapshot.topics.emplace_back(in.GetString());
       const std::uint64_t references = in.GetVarint();
       for (std::uint64_t i = 0; i < references && in.ok(); ++i) {
         const std::string name(in.GetString());
@@ -203,6 +207,9 @@ Status Journal::TakeSnapshot(const Snapshot& snapshot, const IdRun& run, std::in
   writer.Put(kFormatVersion);
   writer.Put(fingerprint_);
   PutPoint(writer, snapshot.point);
+  PutPoint(writer, snapshot.origin);
+  writer.PutVarint(snapshot.topics.size());
+  for (const std::string& topic : snapshot.topics) writer.PutString(topic);
   writer.PutVarint(snapshot.references.size());
   for (const auto& [name, version] : snapshot.references) {
     writer.PutString(name);

@@ -30,6 +30,8 @@ struct ReferenceActivation {
 // What a snapshot holds besides the dedupe ids.
 struct Snapshot {
   CommitPoint point;
+  CommitPoint origin;                                  // where this generation of the pipeline began
+  std::vector<std::string> topics;                     // the owned topics of `outputs`, in that order
   std::string state;
   std::map<std::string, std::uint64_t> references;  // versions active at the snapshot
 };
@@ -46,6 +48,7 @@ struct Recovered {
   std::vector<ReferenceActivation> activations;  // after the snapshot, in order
   CommitPoint last;                              // the newest commit; input from snapshot.point to here is processed again
   std::vector<std::string> id_runs;              // paths, oldest first
+  bool other_plan = false;
 };
 
 // The one commit point of a pipeline in a partition. An entry is durable after the owned topics are; what lies in the topics
@@ -58,7 +61,8 @@ struct Recovered {
 class Journal {
  public:
   // Opens or makes the journal in `directory`. kCorruption when a file is damaged before its end; a torn last entry was never
-  // committed and is cut off. kFailedPrecondition when it belongs to another plan than `fingerprint`.
+  // committed and is cut off. What belongs to another plan than `fingerprint` is given all the same, with `other_plan` set: a
+  // snapshot taken then takes its place.
   static Result<std::unique_ptr<Journal>> Open(runtime::Runtime runtime, std::string directory, std::uint64_t fingerprint,
                                                std::optional<Recovered>& recovered);
 

@@ -23,8 +23,9 @@ class RootTask final : public Task {
 
   Status Open() {
     SL_ASSIGN_OR_RETURN(const bus::TopicInfo info, context_.bus.Describe(dataset_.topic));
-    const std::int64_t start = info.partitions[static_cast<std::size_t>(partition_.value)].start.value;
+    SL_ASSIGN_OR_RETURN(const std::int64_t start, Start(info.partitions[static_cast<std::size_t>(partition_.value)]));
     CommittedPartition::Settings settings;
+    settings.replace = context_.from.has_value();
     settings.directory = context_.directory + "/" + plan_.name + "/" + std::to_string(partition_.value);
     settings.partition = partition_;
     settings.seed = context_.seed;
@@ -65,6 +66,17 @@ class RootTask final : public Task {
   }
 
  private:
+  // Where a new generation begins to read.
+  Result<std::int64_t> Start(const bus::TopicInfo::PartitionInfo& log) const {
+    if (!context_.from || context_.from->where == StartAt::Where::kEarliest) return log.start.value;
+    if (context_.from->where == StartAt::Where::kNow) return log.visible.value;
+    SL_ASSIGN_OR_RETURN(const std::unique_ptr<bus::Reader> reader, context_.bus.OpenReader(inputs_[0], log.start));
+    for (;;) {
+      SL_ASSIGN_OR_RETURN(const std::optional<bus::Batch> batch, reader->Next());
+      if (!batch) return log.visible.value;
+      if (batch->append_time >= context_.from->time) return batch->base.value;
+    }
+  }
   Status TakeUpReferences() {
     SL_TRY(committed_->ActivateDue());
     if (committed_->replaying() || committed_->next_activation() != INT64_MAX) return {};
@@ -203,6 +215,7 @@ class RootTask final : public Task {
       status.member_names.push_back(context_.plan.pipelines[static_cast<std::size_t>(processor_->members()[m])].name);
     }
     status.positions = committed_->positions();
+    status.origin = committed_->origin();
     status.watermark = processor_->watermark().value;
     status.state_bytes = processor_->state_bytes();
     status.dedupe_ids = processor_->dedupe_ids();

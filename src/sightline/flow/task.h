@@ -26,6 +26,13 @@ struct CommitPolicy {
   std::int64_t snapshot_records = 2'000'000;          // bounds what is processed again after a crash
 };
 
+// Where a pipeline that was changed begins to read, as a new generation beside the results of the old one.
+struct StartAt {
+  enum class Where : std::uint8_t { kNow, kEarliest, kTime };
+  Where where = Where::kNow;
+  AppendTime time;  // kTime: the first record that was appended then or later
+};
+
 // The world of the tasks; all must outlive them.
 struct TaskContext {
   runtime::Runtime runtime;
@@ -38,6 +45,7 @@ struct TaskContext {
   CommitPolicy policy;
   gate::Decoder::Limits limits;
   std::uint64_t seed = 0;
+  std::optional<StartAt> from;  // where a changed pipeline begins; without it state of another plan is an error
 };
 
 // A reading of one task for metrics and the status page.
@@ -48,6 +56,7 @@ struct TaskStatus {
   std::vector<MemberOutput> members;
   std::vector<std::string> member_names;
   std::vector<std::int64_t> positions;  // next offset of each input
+  CommitPoint origin;          // where this generation began
   std::int64_t watermark = kWatermarkNone.value;
   std::size_t state_bytes = 0;
   std::size_t dedupe_ids = 0;
