@@ -104,7 +104,7 @@ void Regroup(const RegroupOp& op, const Schema& before, const ResultShape& shape
       if (before.fields[static_cast<std::size_t>(op.by[k])].name == name) family.push_back(static_cast<int>(k));
     }
   }
-  GroupIndex index(before, op.by, family);
+  GroupIndex index(before, op.by, family, family);
   StringDictionary texts;
   std::vector<std::uint32_t> all(rows.rows);
   std::iota(all.begin(), all.end(), 0U);

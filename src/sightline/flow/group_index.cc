@@ -21,7 +21,7 @@ std::uint64_t DoubleWord(double value) {
 
 }  // namespace
 
-GroupIndex::GroupIndex(const Schema& rows, std::vector<int> by, std::vector<int> family)
+GroupIndex::GroupIndex(const Schema& rows, std::vector<int> by, const std::vector<int>& first, std::vector<int> family)
     : by_(std::move(by)), family_(std::move(family)), seed_(runtime::SystemEntropy()), slots_(4096), mask_(4095) {
   for (int column : by_) {
     const Field& field = rows.fields[static_cast<std::size_t>(column)];
@@ -29,7 +29,7 @@ GroupIndex::GroupIndex(const Schema& rows, std::vector<int> by, std::vector<int>
     nullable_ = nullable_ || field.nullable;
   }
   stride_ = by_.size() + (nullable_ ? 1 : 0);
-  for (int k : family_) order_.push_back(static_cast<std::size_t>(k));
+  for (int k : first) order_.push_back(static_cast<std::size_t>(k));
   for (std::size_t k = 0; k < by_.size(); ++k) {
     if (std::find(order_.begin(), order_.end(), k) == order_.end()) order_.push_back(k);
   }
@@ -160,6 +160,10 @@ std::span<const std::uint32_t> GroupIndex::Sorted() {
   return sorted_;
 }
 
+void GroupIndex::Sort(std::vector<std::uint32_t>& groups) const {
+  std::sort(groups.begin(), groups.end(), [this](std::uint32_t a, std::uint32_t b) { return Compare(a, b) < 0; });
+}
+
 void GroupIndex::AssignFamilies() {
   std::string key;
   for (auto group = static_cast<std::uint32_t>(family_of_.size()); group < count_; ++group) {
@@ -260,7 +264,7 @@ Status GroupIndex::Load(ByteReader& in) {
 }
 
 std::vector<std::uint32_t> GroupIndex::Compact(const std::vector<std::uint8_t>& alive) {
-  GroupIndex fresh(Schema{}, {}, {});
+  GroupIndex fresh(Schema{}, {}, {}, {});
   fresh.by_ = by_;
   fresh.family_ = family_;
   fresh.order_ = order_;

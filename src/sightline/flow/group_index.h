@@ -21,16 +21,18 @@ namespace sightline::flow {
 // may be null, one more word of null bits. Not thread-safe.
 class GroupIndex {
  public:
-  // `by`: columns of `rows`. `family`: positions in `by` that make up a result group (one location); groups that agree in them
-  // are a family, stand together in the canonical order and are emitted as a unit.
-  GroupIndex(const Schema& rows, std::vector<int> by, std::vector<int> family);
+  // `by`: columns of `rows`. `first`: positions in `by` that make up a result group (one location): rows of one stand together in the
+  // canonical order. `family`: positions determined by `first`; groups that agree in them are a family, whose results change together.
+  GroupIndex(const Schema& rows, std::vector<int> by, const std::vector<int>& first, std::vector<int> family);
 
   // groups[i] = number of the key of row rows[i].
   void Assign(const ColumnBatch& batch, std::span<const std::uint32_t> rows, std::span<std::uint32_t> groups);
   std::uint32_t size() const { return count_; }
-  // All groups in the canonical order: by the family's columns, then the others in turn; integers by value, texts by byte
+  // All groups in the canonical order: by the columns of `first`, then the others in turn; integers by value, texts by byte
   // order, null last. It does not depend on the order of arrival.
   std::span<const std::uint32_t> Sorted();
+  // Puts some of them into that order.
+  void Sort(std::vector<std::uint32_t>& groups) const;
   // The values of key column `k` for `groups`, into a column of the same length.
   void Materialise(std::size_t k, std::span<const std::uint32_t> groups, Column& into) const;
   // Families are numbered in order of arrival, too. Members come in canonical order.

@@ -310,12 +310,14 @@ void Processor::CloseUpTo(std::int64_t watermark) {
   EmitClosed(EventTime(windows_.first_kept()), watermark == kWatermarkEnd.value ? kWatermarkEnd : EventTime(final_to));
 }
 
-ColumnBatch Processor::FamilyRows(std::int64_t start, const std::set<std::uint32_t>& families) {
+ColumnBatch Processor::FamilyRows(std::int64_t start, const std::set<std::uint32_t>& families, Order order) {
   std::vector<std::uint32_t> groups;
   for (std::uint32_t family : families) {
     const std::span<const std::uint32_t> members = windows_.groups().Members(family);
     groups.insert(groups.end(), members.begin(), members.end());
   }
+  // Numbers of families depend on restarts: what is put out must not.
+  if (order == Order::kCanonical) windows_.groups().Sort(groups);
   ColumnBatch rows;
   windows_.EmitGroups(start, groups, rows, events_);
   return rows;
@@ -323,7 +325,7 @@ ColumnBatch Processor::FamilyRows(std::int64_t start, const std::set<std::uint32
 
 void Processor::EmitCorrections() {
   for (const auto& [start, families] : windows_.TakeCorrected()) {
-    ColumnBatch rows = FamilyRows(start, families);
+    ColumnBatch rows = FamilyRows(start, families, Order::kCanonical);
     EmitMember(0, start, rows, ResultState::kCorrected);
   }
 }
@@ -390,7 +392,7 @@ void Processor::PublishLive() {
     for (std::size_t m = 0; m < members_.size(); ++m) {
       const PipelinePlan& plan = plan_.pipelines[static_cast<std::size_t>(members_[m])];
       if (m == 0) {
-        rows[m] = FamilyRows(start, families);
+        rows[m] = FamilyRows(start, families, Order::kAny);
       } else {
         const auto parent = std::find(members_.begin(), members_.end(), plan.parent) - members_.begin();
         rows[m].rows = rows[static_cast<std::size_t>(parent)].rows;

@@ -91,7 +91,8 @@ class Processor final : public PartitionState {
   void CountUnknown(std::span<const std::uint32_t> groups);
   void CloseUpTo(std::int64_t watermark);
   void EmitCorrections();
-  ColumnBatch FamilyRows(std::int64_t start, const std::set<std::uint32_t>& families);
+  enum class Order : std::uint8_t { kAny, kCanonical };
+  ColumnBatch FamilyRows(std::int64_t start, const std::set<std::uint32_t>& families, Order order);
   void EmitMember(std::size_t member, std::int64_t start, ColumnBatch& rows, ResultState state);
   void EmitClosed(EventTime kept_from, EventTime final_to);
   // Takes the rows out of selected_ for which `refuse` gives a verdict.
