@@ -25,7 +25,8 @@ std::string Normalised(const std::string& cell) {
 }
 
 // `row` of `table` under other columns; what the table does not have is taken from `missing`.
-Row Project(const Table& table, const Row& row, const std::vector<std::string>& columns, const std::map<std::string, std::string>& missing) {
+Row Project(const Table& table, const Row& row, const std::vector<std::string>& columns,
+            const std::map<std::string, std::string>& missing) {
   Row out;
   for (const std::string& column : columns) {
     const int at = table.Find(column);

@@ -63,6 +63,7 @@ class Parser {
     while (at_ < lines_.size()) {
       const std::string_view heading = lines_[at_];
       ++at_;
+      if (!IsHeading(heading)) return Mistake("nothing may follow here but the next section");
       SL_TRY(Section(heading.substr(3, heading.size() - 6)));
     }
     if (!scenario_.files.contains("sightline.yaml")) return Mistake("the section -- sightline.yaml -- is missing");
@@ -149,11 +150,13 @@ class Parser {
     return {};
   }
 
-  static std::vector<std::string> Cells(std::string_view line) {
+  // The last one may be empty: "a | b |".
+  static std::vector<std::string> Cells(std::string_view text) {
+    const std::string line = std::string(text) + (text.ends_with(" |") ? " " : "");
     std::vector<std::string> cells;
     for (std::size_t begin = 0; begin <= line.size();) {
       const std::size_t end = std::min(line.find(" | ", begin), line.size());
-      cells.push_back(Expand(Trim(line.substr(begin, end - begin))));
+      cells.push_back(Expand(Trim(std::string_view(line).substr(begin, end - begin))));
       begin = end + 3;
     }
     return cells;
@@ -165,7 +168,7 @@ class Parser {
     if (header == nullptr) return {};  // nothing may come out
     if (*header == "not checked") {
       scenario_.unchecked.emplace_back(pipeline);
-      return {};
+      return Next() == nullptr ? Status() : Mistake("nothing may follow \"not checked\"");
     }
     table.columns = Cells(*header);
     while (const std::string_view* line = Next()) {

@@ -341,8 +341,7 @@ class World {
     };
     claim(in, " records were offered; verdicts were given to ", judged);
     claim(refused, " records were refused; dead letters there are ", static_cast<std::int64_t>(outcome.dead_letters[root].rows.size()));
-    claim(rows_out, " rows were counted as put out; in the topic there are ",
-          static_cast<std::int64_t>(outcome.results[root].rows.size()));
+    claim(rows_out, " rows were counted as put out; in the topic there are ", static_cast<std::int64_t>(outcome.results[root].rows.size()));
   }
 
   const Scenario& scenario_;

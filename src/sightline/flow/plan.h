@@ -35,6 +35,7 @@ struct DeriveOp {
 };
 struct DedupeOp {
   std::vector<int> by;
+  bool plain = false;       // one int64 that is never null
   std::int64_t within = 0;  // ms
 };
 // Inserts the reference's columns right after the one they are joined on.

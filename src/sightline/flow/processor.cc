@@ -35,10 +35,7 @@ Processor::Processor(const Plan& plan, int root, Options options)
   for (const RowOp& op : root_.row_ops) {
     const auto* dedupe = std::get_if<DedupeOp>(&op);
     if (dedupe == nullptr) continue;
-    const bool plain = dedupe->by.size() == 1 && dataset_.contract->schema.fields.size() > static_cast<std::size_t>(dedupe->by[0]) &&
-                       dataset_.contract->schema.fields[static_cast<std::size_t>(dedupe->by[0])].type == FieldType::kInt64 &&
-                       !dataset_.contract->schema.fields[static_cast<std::size_t>(dedupe->by[0])].nullable;
-    if (plain) {
+    if (dedupe->plain) {
       ids64_ = std::make_unique<DedupeTable<std::uint64_t>>(dedupe->within, out_of_orderness_, options_.seed);
     } else {
       ids128_ = std::make_unique<DedupeTable<Hash128>>(dedupe->within, out_of_orderness_, options_.seed);
@@ -80,7 +77,9 @@ void Processor::ScanTimes(const Input& input) {
   after_.resize(n);
   selected_.clear();
   row_unknown_.assign(n, 0);
-  const std::int64_t* times = n == 0 ? nullptr : decoded.rows.columns[event_time_column_].int64s.data();
+  // Joins put columns before it later on; its values stay where they are.
+  event_times_ = n == 0 ? nullptr : decoded.rows.columns[event_time_column_].int64s.data();
+  const std::int64_t* times = event_times_;
   const std::int64_t bound =
       input.append_time && ahead_max_ > 0 ? input.append_time->value + ahead_max_ : std::numeric_limits<std::int64_t>::max();
   std::int64_t watermark = watermark_;
@@ -158,7 +157,7 @@ void Processor::ApplyRowEnrich(const EnrichOp& op, ColumnBatch& rows) {
 }
 
 void Processor::ApplyDedupe(const DedupeOp& op, const ColumnBatch& rows) {
-  const std::int64_t* times = rows.rows == 0 ? nullptr : rows.columns[event_time_column_].int64s.data();
+  const std::int64_t* times = event_times_;
   // Older than the horizon: its id may be forgotten already, so that it can't be told from a duplicate.
   Sift([&](std::size_t, std::uint32_t row) -> std::optional<Verdict> {
     const bool old = before_[row] != kWatermarkNone.value && times[row] <= before_[row] - op.within;
@@ -220,7 +219,6 @@ void Processor::CountWindows(ColumnBatch& rows) {
 
 void Processor::AddRun(const ColumnBatch& rows, std::size_t begin, std::size_t end) {
   if (begin == end) return;
-  const std::int64_t* event_times = rows.columns[event_time_column_].int64s.data();
   const std::int64_t kept = windows_.first_kept();
   const bool started = kept != std::numeric_limits<std::int64_t>::min();
   const std::int64_t whole = started ? kept - root_.window.every.count() + root_.window.size.count() : kept;
@@ -228,7 +226,7 @@ void Processor::AddRun(const ColumnBatch& rows, std::size_t begin, std::size_t e
   std::size_t to = begin;
   for (std::size_t i = begin; i < end; ++i) {
     const std::uint32_t row = selected_[i];
-    const std::int64_t time = event_times[row];
+    const std::int64_t time = event_times_[row];
     if (time < kept) [[unlikely]] {
       Refuse(row, Verdict::kLate);
       continue;
