@@ -146,5 +146,31 @@ TEST(Processor, AnIdIsForgottenAfterItsHorizon) {
   EXPECT_EQ(outcome.counters.of(Verdict::kDuplicate), 0U);
 }
 
+// Groups that no window needs are dropped when there are many, at another time after a restart; one that comes back then has another
+// number. What is put out must not show it.
+TEST(Processor, CorrectionsComeInTheSameOrderWhateverWasForgotten) {
+  const auto system = testing::MakeTopItems({.out_of_orderness = 0, .lateness = 60'000});
+  std::vector<Event> events;
+  const auto add = [&](std::int64_t location, const std::string& item, std::int64_t time) {
+    events.push_back({location, static_cast<std::int64_t>(events.size()), item, time});
+  };
+  const auto add_many = [&](int count, std::int64_t time) {
+    for (int i = 0; i < count; ++i) add(9, std::to_string(time) + "-" + std::to_string(i), time);
+  };
+  add_many(50'000, 0);
+  add(1, "x", 60'000);
+  add_many(50'000, 60'000);
+  add(2, "y", 120'000);  // the first window is forgotten here, and with it its groups
+  add_many(20'000, 120'000);
+  add(9, "z", 180'000);  // the second, and location 1 with it, or not yet
+  add(1, "x", 120'001);
+  add(2, "y", 120'001);
+  add(9, "z", 240'000);
+  const Outcome whole = Feed(*system, events, 1, 1'000'000, false);
+  const Outcome pieces = Feed(*system, events, 1, 5'000, true);
+  EXPECT_EQ(whole.corrected, 2U);
+  EXPECT_TRUE(pieces.results == whole.results);
+}
+
 }  // namespace
 }  // namespace sightline::flow

@@ -44,7 +44,7 @@ void Fill(std::uint64_t seed, Input& input) {
   for (std::int32_t p = 0; p < kPartitions; ++p) {
     std::vector<Entry>& entries = input.partitions.emplace_back();
     NaivePipeline& model = input.models.emplace_back(input.naive);
-    std::vector<Reading> readings = testing::RandomReadings(seed * 10 + static_cast<std::uint64_t>(p), 350, p * 10);
+    std::vector<Reading> readings = testing::RandomReadings(seed * 10 + static_cast<std::uint64_t>(p), 220, p * 10);
     // Far behind all others: every window that holds something else closes.
     readings.push_back(
         {.location = p * 10, .id = 1LL << 41, .item = "end", .note = {}, .amount = {}, .level = {}, .good = {}, .at = 1LL << 40});
@@ -57,7 +57,7 @@ void Fill(std::uint64_t seed, Input& input) {
         entries.push_back({now, false, "{\"location\":"});
         ++input.broken;
       }
-      if (random.OneIn(60)) {
+      if (random.OneIn(60) && i + 1 < readings.size()) {
         now += kIdleMs;
         entries.push_back({now, true, ""});
         model.Tick(kIdleMs);
@@ -283,8 +283,8 @@ TEST_P(TaskDeterminism, EqualsTheNaiveModelWhateverBatchesCommitsAndRestarts) {
   TaskRun whole(*input, {.seed = 1, .batch_max = 1000, .disturbed = false});
   const Topics undisturbed = whole.Go();
   ASSERT_FALSE(HasFatalFailure());
-  EXPECT_EQ(RowsIn(*input, undisturbed, "counts", input->naive.by.size() + 1), expected);
-  EXPECT_EQ(RowsIn(*input, undisturbed, "over_all", input->naive.over_all.size()), over_all);
+  EXPECT_EQ(testing::DifferenceOf(expected, RowsIn(*input, undisturbed, "counts", input->naive.by.size() + 1)), "");
+  EXPECT_EQ(testing::DifferenceOf(over_all, RowsIn(*input, undisturbed, "over_all", input->naive.over_all.size())), "");
   EXPECT_EQ(whole.counters().verdicts, counted.verdicts);
   EXPECT_EQ(whole.counters().partially_late, counted.partially_late);
 
@@ -298,13 +298,13 @@ TEST_P(TaskDeterminism, EqualsTheNaiveModelWhateverBatchesCommitsAndRestarts) {
       if (topic.starts_with(Plan::ResultsTopic("over_all"))) continue;
       EXPECT_TRUE(topics.at(topic) == records) << topic;
     }
-    EXPECT_EQ(RowsIn(*input, topics, "over_all", input->naive.over_all.size()), over_all);
+    EXPECT_EQ(testing::DifferenceOf(over_all, RowsIn(*input, topics, "over_all", input->naive.over_all.size())), "");
     EXPECT_EQ(run.counters().verdicts, counted.verdicts);
     EXPECT_EQ(run.counters().partially_late, counted.partially_late);
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Seeds, TaskDeterminism, ::testing::Range<std::uint64_t>(1, 31));
+INSTANTIATE_TEST_SUITE_P(Seeds, TaskDeterminism, ::testing::Range<std::uint64_t>(1, 21));
 
 }  // namespace
 }  // namespace sightline::flow

@@ -107,6 +107,14 @@ bool HasWholeSum(const NaivePlan& plan) {
                      [](int a) { return kCalls[a].function == Function::kSum && kCalls[a].of == &Amount; });
 }
 
+std::string TextOf(const Value& value) {
+  if (const auto* number = std::get_if<std::int64_t>(&value)) return std::to_string(*number);
+  if (const auto* real = std::get_if<double>(&value)) return std::to_string(*real);
+  if (const auto* truth = std::get_if<bool>(&value)) return *truth ? "true" : "false";
+  if (const auto* text = std::get_if<std::string>(&value)) return "\"" + *text + "\"";
+  return "null";
+}
+
 Value CellOf(const Column& column, std::size_t row) {
   if (column.IsNull(row)) return {};
   switch (column.type) {
@@ -324,6 +332,27 @@ NaiveRows NaiveOverAll(const NaivePlan& plan, const NaiveRows& counts) {
     std::get<std::int64_t>(found->second[2]) = std::max(std::get<std::int64_t>(found->second[2]), n);
   }
   return rows;
+}
+
+std::string DifferenceOf(const NaiveRows& expected, const NaiveRows& actual) {
+  constexpr int kShown = 5;
+  std::string out;
+  int shown = 0;
+  const auto show = [&](const NaiveRows& rows, const NaiveRows& others, char sign) {
+    for (const auto& [at, row] : rows) {
+      const auto other = others.find(at);
+      if ((other != others.end() && other->second == row) || shown++ >= 2 * kShown) continue;
+      out += std::string(1, sign) + " " + std::to_string(at.first);
+      for (const Value& value : at.second) out += " " + TextOf(value);
+      out += " :";
+      for (const Value& value : row) out += " " + TextOf(value);
+      out += "\n";
+    }
+  };
+  show(expected, actual, '-');
+  shown = std::min(shown, kShown);
+  show(actual, expected, '+');
+  return out;
 }
 
 Status NewestRows::Take(std::string_view bytes) {

@@ -87,6 +87,9 @@ class NaivePipeline {
 // The rows of `over_all`, given those of `counts` in all partitions.
 NaiveRows NaiveOverAll(const NaivePlan& plan, const NaiveRows& counts);
 
+// The first rows in which they differ, for people to read; empty when they are equal.
+std::string DifferenceOf(const NaiveRows& expected, const NaiveRows& actual);
+
 // What a reader of a results topic has at the end.
 class NewestRows {
  public:
