@@ -21,7 +21,7 @@ std::uint64_t DoubleWord(double value) {
 
 }  // namespace
 
-GroupIndex::GroupIndex(const Schema& rows, std::vector<int> by, std::vector<int> family)
+GroupIndex::GroupIndex(const Schema& rows, std::vector<int> by, const std::vector<int>& first, std::vector<int> family)
     : by_(std::move(by)), family_(std::move(family)), seed_(runtime::SystemEntropy()), slots_(4096), mask_(4095) {
   for (int column : by_) {
     const Field& field = rows.fields[static_cast<std::size_t>(column)];
@@ -29,7 +29,7 @@ GroupIndex::GroupIndex(const Schema& rows, std::vector<int> by, std::vector<int>
     nullable_ = nullable_ || field.nullable;
   }
   stride_ = by_.size() + (nullable_ ? 1 : 0);
-  for (int k : family_) order_.push_back(static_cast<std::size_t>(k));
+  for (int k : first) order_.push_back(static_cast<std::size_t>(k));
   for (std::size_t k = 0; k < by_.size(); ++k) {
     if (std::find(order_.begin(), order_.end(), k) == order_.end()) order_.push_back(k);
   }
@@ -194,15 +194,17 @@ std::span<const std::uint32_t> GroupIndex::Members(std::uint32_t family) {
   return found.members;
 }
 
-std::vector<std::uint32_t> GroupIndex::MembersOf(const std::set<std::uint32_t>& families) {
-  std::vector<std::uint32_t> order(families.begin(), families.end());
-  for (const std::uint32_t family : order) Members(family);
-  std::sort(order.begin(), order.end(),
-            [this](std::uint32_t a, std::uint32_t b) { return Compare(families_[a].members.front(), families_[b].members.front()) < 0; });
-  std::vector<std::uint32_t> members;
-  for (const std::uint32_t family : order)
-    members.insert(members.end(), families_[family].members.begin(), families_[family].members.end());
-  return members;
+std::vector<std::uint32_t> GroupIndex::MembersOf(const std::set<std::uint32_t>& families, Order order) {
+  std::vector<std::uint32_t> groups;
+  for (const std::uint32_t family : families) {
+    const std::span<const std::uint32_t> members = Members(family);
+    groups.insert(groups.end(), members.begin(), members.end());
+  }
+  // Numbers of families depend on restarts: what is put out must not.
+  if (order == Order::kCanonical) {
+    std::sort(groups.begin(), groups.end(), [this](std::uint32_t a, std::uint32_t b) { return Compare(a, b) < 0; });
+  }
+  return groups;
 }
 
 void GroupIndex::Materialise(std::size_t k, std::span<const std::uint32_t> groups, Column& into) const {
@@ -271,7 +273,7 @@ Status GroupIndex::Load(ByteReader& in) {
 }
 
 std::vector<std::uint32_t> GroupIndex::Compact(const std::vector<std::uint8_t>& alive) {
-  GroupIndex fresh(Schema{}, {}, {});
+  GroupIndex fresh(Schema{}, {}, {}, {});
   fresh.by_ = by_;
   fresh.family_ = family_;
   fresh.order_ = order_;

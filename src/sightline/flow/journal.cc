@@ -59,7 +59,7 @@ std::string Journal::RunPath(std::uint64_t number) const { return directory_ + "
 Result<std::unique_ptr<Journal>> Journal::Open(runtime::Runtime runtime, std::string directory, std::uint64_t fingerprint,
                                                std::optional<Recovered>& recovered) {
   std::unique_ptr<Journal> journal(new Journal(runtime, std::move(directory), fingerprint));
-  SL_TRY(runtime.files.CreateDirectories(journal->directory_));
+  SL_TRY(runtime::CreateDirectoriesDurably(runtime.files, journal->directory_));
   SL_TRY(journal->Recover(recovered));
   return journal;
 }

@@ -180,6 +180,8 @@ void PipelineCompiler::Dedupe(const DedupeStep& step) {
   for (const RowOp& other : out_.row_ops) {
     if (std::holds_alternative<DedupeOp>(other)) return Problem("a pipeline dedupes once; list all fields in one `by`");
   }
+  const Field& first = schema_.fields[static_cast<std::size_t>(op.by[0])];
+  op.plain = op.by.size() == 1 && first.type == FieldType::kInt64 && !first.nullable;
   op.within = step.within.count();
   canonical_ += "dedupe by " + Join(step.by) + " within " + FormatDuration(step.within) + "\n";
   out_.row_ops.push_back(std::move(op));

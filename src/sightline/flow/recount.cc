@@ -7,6 +7,7 @@ RecountWindows::RecountWindows(const PipelinePlan& plan, const std::set<std::int
   single_.group_by = plan.group_by;
   single_.aggregates = plan.aggregates;
   single_.shape = plan.shape;
+  single_.family = plan.family;
   single_.window = {.size = plan.window.size, .every = plan.window.size, .allowed_lateness = std::chrono::milliseconds(0)};
   for (const std::int64_t start : starts) stores_[start] = std::make_unique<WindowStore>(single_);
 }
@@ -32,7 +33,7 @@ RecountWindows::Families RecountWindows::Add(const ColumnBatch& batch, std::span
 
 void RecountWindows::Emit(std::int64_t start, const std::set<std::uint32_t>& families, ColumnBatch& rows,
                           std::vector<std::uint64_t>& events) {
-  stores_.at(start)->EmitFamilies(0, families, rows, events);
+  stores_.at(start)->EmitFamilies(0, families, GroupIndex::Order::kCanonical, rows, events);
 }
 
 }  // namespace sightline::flow

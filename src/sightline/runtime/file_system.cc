@@ -1,6 +1,15 @@
 #include "sightline/runtime/file_system.h"
 
 namespace sightline::runtime {
+namespace {
+
+std::string ParentOf(const std::string& path) {
+  const std::size_t slash = path.rfind('/');
+  if (slash == std::string::npos) return ".";
+  return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+}  // namespace
 
 Result<std::string> ReadFile(FileSystem& files, const std::string& path, std::uint64_t size_max) {
   SL_ASSIGN_OR_RETURN(const auto file, files.Open(path, OpenMode::kRead));
@@ -24,8 +33,18 @@ Status WriteFileAtomically(FileSystem& files, const std::string& path, std::stri
     SL_TRY(file->Sync());
   }
   SL_TRY(files.Rename(temporary, path));
-  const std::size_t slash = path.rfind('/');
-  return files.SyncDirectory(slash == std::string::npos ? "." : path.substr(0, slash));
+  return files.SyncDirectory(ParentOf(path));
+}
+
+Status CreateDirectoriesDurably(FileSystem& files, const std::string& directory) {
+  const std::string parent = ParentOf(directory);
+  SL_ASSIGN_OR_RETURN(const bool exists, files.Exists(directory));
+  if (!exists) {
+    if (parent != directory) SL_TRY(CreateDirectoriesDurably(files, parent));
+    SL_TRY(files.CreateDirectories(directory));
+  }
+  // Also where it exists: whoever made it may have died before this sync.
+  return files.SyncDirectory(parent);
 }
 
 }  // namespace sightline::runtime

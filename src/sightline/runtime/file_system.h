@@ -78,4 +78,8 @@ Result<std::string> ReadFile(FileSystem& files, const std::string& path, std::ui
 // the new contents.
 Status WriteFileAtomically(FileSystem& files, const std::string& path, std::string_view contents);
 
+// CreateDirectories, and every name on the way is durable when the call returns: what is synced below the directory afterwards is
+// still reached after a power loss.
+Status CreateDirectoriesDurably(FileSystem& files, const std::string& directory);
+
 }  // namespace sightline::runtime
