@@ -189,20 +189,18 @@ void ApplyEnrich(const EnrichOp& op, const ActiveReferences& references, ColumnB
   for (std::size_t t = 0; t < op.take.size(); ++t) {
     Column& to = added[t];
     const auto source = static_cast<std::size_t>(op.take[t]);
+    // Of the right type and length even when no version is loaded yet, or one without rows.
+    to.type = op.types[t];
+    const bool text = to.type == FieldType::kString;
+    const bool real = to.type == FieldType::kDouble;
+    to.strings.resize(text ? n : 0);
+    to.doubles.resize(real ? n : 0);
+    to.int64s.resize(text || real ? 0 : n);
     if (table == nullptr) {
-      // No version is loaded yet: every row is unknown, of the right type all the same.
-      to.type = FieldType::kString;
-      to.strings.resize(n);
       to.nulls.assign(n, 1);
       continue;
     }
     const Column& from = table->rows().columns[source];
-    to.type = from.type;
-    const bool text = to.type == FieldType::kString;
-    const bool real = to.type == FieldType::kDouble;
-    to.int64s.resize(text || real ? 0 : n);
-    to.doubles.resize(real ? n : 0);
-    to.strings.resize(text ? n : 0);
     for (std::size_t row = 0; row < n; ++row) {
       const std::int64_t at = found[row];
       if (at < 0 || from.IsNull(static_cast<std::size_t>(at))) {

@@ -8,8 +8,13 @@
 namespace sightline::flow {
 namespace {
 
-constexpr std::uint64_t kRunBytesMax = 64ULL << 30;
 constexpr std::size_t kAppendRecords = 4096;
+
+std::unexpected<Error> DamagedRun(const std::string& path) {
+  return Fail(ErrorKind::kCorruption, path +
+                                          " does not hold the dedupe ids that were written: the file is damaged; restore it or start the "
+                                          "pipeline anew with --from earliest");
+}
 
 }  // namespace
 
@@ -104,13 +109,13 @@ Status CommittedPartition::Recover(const Recovered& recovered, runtime::Runtime 
     SL_ASSIGN_OR_RETURN(ReferenceHandle table, versions(name, version));
     processor_->Activate(std::move(table));
   }
-  for (const std::string& path : recovered.id_runs) {
-    SL_ASSIGN_OR_RETURN(const std::unique_ptr<runtime::File> file, runtime.files.Open(path, runtime::OpenMode::kRead));
+  for (const IdRunFile& kept : recovered.id_runs) {
+    SL_ASSIGN_OR_RETURN(const std::unique_ptr<runtime::File> file, runtime.files.Open(kept.path, runtime::OpenMode::kRead));
     SL_ASSIGN_OR_RETURN(const std::uint64_t size, file->Size());
-    if (size > kRunBytesMax) return Fail(ErrorKind::kCorruption, path + " is larger than any run of ids");
-    if (size == 0) continue;
+    if (size != kept.bytes || size == 0) return DamagedRun(kept.path);
     SL_ASSIGN_OR_RETURN(const std::string_view run, file->Map(size));
-    if (Status loaded = processor_->LoadDedupe(run); !loaded) return std::unexpected(std::move(loaded.error()).In(path));
+    if (Crc32c(run) != kept.crc) return DamagedRun(kept.path);
+    if (Status loaded = processor_->LoadDedupe(run); !loaded) return std::unexpected(std::move(loaded.error()).In(kept.path));
   }
   activations_ = recovered.activations;
   positions_ = snapshot_positions_ = snapshot.point.inputs;
@@ -235,6 +240,8 @@ Status CommittedPartition::TakeSnapshot() {
   processor_->SaveState(snapshot.state);
   for (const auto& [name, table] : processor_->references()) snapshot.references[name] = table->version();
   SL_TRY(journal_->TakeSnapshot(snapshot, processor_->TakeDedupeDelta(), processor_->watermark().value));
+  // Those that lie ahead stood in the journal before this one.
+  for (std::size_t i = next_activation_; i < activations_.size(); ++i) SL_TRY(journal_->NoteActivation(activations_[i]));
   snapshot_positions_ = positions_;
   return PublishOutputs();
 }

@@ -42,12 +42,19 @@ struct IdRun {
   std::int64_t forgotten_at = 0;  // watermark from which on none of them is remembered
 };
 
+// A run as it must be found on disk.
+struct IdRunFile {
+  std::string path;
+  std::uint64_t bytes = 0;
+  std::uint32_t crc = 0;  // CRC-32C
+};
+
 // What was found on opening: the newest snapshot, and what was committed after it.
 struct Recovered {
   Snapshot snapshot;
   std::vector<ReferenceActivation> activations;  // after the snapshot, in order
   CommitPoint last;                              // the newest commit; input from snapshot.point to here is processed again
-  std::vector<std::string> id_runs;              // paths, oldest first
+  std::vector<IdRunFile> id_runs;                // oldest first
   bool other_plan = false;
 };
 
@@ -77,13 +84,16 @@ class Journal {
   struct RunFile {
     std::uint64_t number = 0;
     std::uint64_t bytes = 0;
+    std::uint32_t crc = 0;
     std::int64_t forgotten_at = 0;
   };
   Journal(runtime::Runtime runtime, std::string directory, std::uint64_t fingerprint)
       : runtime_(runtime), directory_(std::move(directory)), fingerprint_(fingerprint) {}
   Status Append(std::uint8_t type, std::string_view payload);
   Status Recover(std::optional<Recovered>& recovered);
-  Result<bool> ReadJournal(const std::string& path, Recovered& into);
+  Result<bool> ReadJournal(const std::string& path, std::string& bytes, Recovered& into);
+  Status CheckTail(std::string_view bytes, const std::string& path) const;
+  Status MakeDurable(std::string_view bytes);
   Status ReadEntry(std::uint8_t type, std::string_view payload, const std::string& path, Recovered& into);
   Status RemoveOld(std::uint64_t keep_journal);
   std::string JournalPath(std::uint64_t number) const;
@@ -95,6 +105,7 @@ class Journal {
   std::unique_ptr<runtime::File> file_;
   std::uint64_t number_ = 0;
   std::uint64_t position_ = 0;
+  std::uint64_t snapshot_bytes_ = 0;  // of the entry that the file began with when it was opened
   std::uint64_t commits_ = 0;
   std::vector<RunFile> runs_;
 };

@@ -23,7 +23,10 @@ class MergeTask final : public Task {
   Status Open() {
     SL_ASSIGN_OR_RETURN(const bus::TopicInfo info, context_.bus.Describe(inputs_[0].topic));
     std::vector<std::int64_t> start;
-    for (const bus::TopicInfo::PartitionInfo& partition : info.partitions) start.push_back(partition.start.value);
+    for (std::size_t p = 0; p < inputs_.size(); ++p) {
+      start.push_back(info.partitions[p].start.value);
+      SL_TRY(HoldFrom(context_.bus, "flow." + plan_.name, inputs_[p], Offset(start[p])));
+    }
     CommittedPartition::Settings settings;
     settings.directory = context_.directory + "/" + plan_.name + "/0";
     settings.replace = context_.from.has_value();  // from the topic's start: results of other generations are passed over

@@ -43,6 +43,7 @@ struct EnrichOp {
   std::string reference;
   int on = 0;
   std::vector<int> take;  // columns of the reference
+  std::vector<FieldType> types;  // of those columns
   bool drop_missing = false;
 };
 struct RankOp {

@@ -218,6 +218,7 @@ void PipelineCompiler::Enrich(const EnrichStep& step) {
     canonical_ += " " + field.name;
     field.nullable = field.nullable || !op.drop_missing;
     op.take.push_back(static_cast<int>(i));
+    op.types.push_back(field.type);
     AddColumn(std::move(field), at++);
     if (failed_) return;
   }

@@ -23,7 +23,9 @@ class RootTask final : public Task {
 
   Status Open() {
     SL_ASSIGN_OR_RETURN(const bus::TopicInfo info, context_.bus.Describe(dataset_.topic));
-    SL_ASSIGN_OR_RETURN(const std::int64_t start, Start(info.partitions[static_cast<std::size_t>(partition_.value)]));
+    const bus::TopicInfo::PartitionInfo& log = info.partitions[static_cast<std::size_t>(partition_.value)];
+    SL_ASSIGN_OR_RETURN(const std::int64_t start, Start(log));
+    SL_TRY(HoldFrom(context_.bus, "flow." + plan_.name, inputs_[0], log.start));
     CommittedPartition::Settings settings;
     settings.replace = context_.from.has_value();
     settings.directory = context_.directory + "/" + plan_.name + "/" + std::to_string(partition_.value);
@@ -57,7 +59,7 @@ class RootTask final : public Task {
 
   Status Finish() override {
     if (committed_->replaying()) return {};
-    return committed_->TakeSnapshot();
+    return Snapshot();
   }
   const std::vector<TopicPartition>& inputs() const override { return inputs_; }
   TaskStatus status() const override {
@@ -188,11 +190,20 @@ class RootTask final : public Task {
         (committed_->since_snapshot() > 0 && now - last_snapshot_ >= std::chrono::nanoseconds(policy.snapshot_interval).count());
     const bool commit = committed_->uncommitted() && (!more || now - last_commit_ >= std::chrono::nanoseconds(policy.interval).count());
     if (!snapshot && !commit) return {};
-    // What a commit claims to have read must not be lost with the page cache.
-    SL_TRY(context_.bus.MakeDurable(inputs_[0], Offset(committed_->positions()[0])));
     last_commit_ = now;
-    if (!snapshot) return committed_->Commit();
-    last_snapshot_ = now;
+    if (snapshot) {
+      last_snapshot_ = now;
+      return Snapshot();
+    }
+    SL_TRY(MakeInputDurable());
+    return committed_->Commit();
+  }
+
+  // What a commit claims to have read must not be lost with the page cache.
+  Status MakeInputDurable() { return context_.bus.MakeDurable(inputs_[0], Offset(committed_->positions()[0])); }
+
+  Status Snapshot() {
+    SL_TRY(MakeInputDurable());
     SL_TRY(committed_->TakeSnapshot());
     snapshot_due_ = false;
     return context_.bus.CommitOffset("flow." + plan_.name, inputs_[0], Offset(committed_->snapshot_positions()[0]));
@@ -256,6 +267,12 @@ Result<std::unique_ptr<Task>> OpenRootTask(const TaskContext& context, int root,
   auto task = std::make_unique<RootTask>(context, root, partition);
   SL_TRY(task->Open());
   return task;
+}
+
+Status HoldFrom(bus::Bus& bus, const std::string& group, const TopicPartition& input, Offset start) {
+  const auto held = bus.CommittedOffset(group, input);
+  if (held && held->has_value()) return {};
+  return bus.CommitOffset(group, input, start);
 }
 
 std::int32_t PartitionsOf(const Plan& plan, int pipeline) {

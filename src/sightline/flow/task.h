@@ -87,6 +87,9 @@ Result<std::unique_ptr<Task>> OpenMergeTask(const TaskContext& context, int root
 
 // The topics that the pipelines of a plan own, to be made before any task is opened.
 Status EnsureOwnedTopics(bus::Bus& bus, const Plan& plan, const bus::TopicSpec& like);
+// Keeps an input from `start` on for a task that has no hold yet: before its state says where it reads, so that retention never comes
+// between the two.
+Status HoldFrom(bus::Bus& bus, const std::string& group, const TopicPartition& input, Offset start);
 // How many partitions a pipeline's topics have: those of its dataset, or one behind a merge.
 std::int32_t PartitionsOf(const Plan& plan, int pipeline);
 

@@ -24,6 +24,17 @@ Result<std::string> ReadFile(FileSystem& files, const std::string& path, std::ui
   return contents;
 }
 
+Status CreateDirectoriesDurably(FileSystem& files, const std::string& directory, int levels) {
+  SL_TRY(files.CreateDirectories(directory));
+  std::string parent = ParentOf(directory);
+  for (int level = 0; level < levels; ++level) {
+    SL_TRY(files.SyncDirectory(parent));
+    if (parent == "." || parent == "/") break;
+    parent = ParentOf(parent);
+  }
+  return {};
+}
+
 Status WriteFileAtomically(FileSystem& files, const std::string& path, std::string_view contents) {
   const std::string temporary = path + ".tmp";
   SL_TRY(files.Remove(temporary));
@@ -34,17 +45,6 @@ Status WriteFileAtomically(FileSystem& files, const std::string& path, std::stri
   }
   SL_TRY(files.Rename(temporary, path));
   return files.SyncDirectory(ParentOf(path));
-}
-
-Status CreateDirectoriesDurably(FileSystem& files, const std::string& directory) {
-  const std::string parent = ParentOf(directory);
-  SL_ASSIGN_OR_RETURN(const bool exists, files.Exists(directory));
-  if (!exists) {
-    if (parent != directory) SL_TRY(CreateDirectoriesDurably(files, parent));
-    SL_TRY(files.CreateDirectories(directory));
-  }
-  // Also where it exists: whoever made it may have died before this sync.
-  return files.SyncDirectory(parent);
 }
 
 }  // namespace sightline::runtime

@@ -74,12 +74,12 @@ class FileSystem {
 // The whole of a file. kResourceExhausted when it is larger than `size_max`.
 Result<std::string> ReadFile(FileSystem& files, const std::string& path, std::uint64_t size_max);
 
+// Makes `directory` so that a crash does not take it away again: the `levels` directories above it, whose names a caller may have
+// made just now, are synced too.
+Status CreateDirectoriesDurably(FileSystem& files, const std::string& directory, int levels);
+
 // Replaces a file as a unit: temporary name, write, sync, rename, sync of the directory. After a crash it has the old or
 // the new contents.
 Status WriteFileAtomically(FileSystem& files, const std::string& path, std::string_view contents);
-
-// CreateDirectories, and every name on the way is durable when the call returns: what is synced below the directory afterwards is
-// still reached after a power loss.
-Status CreateDirectoriesDurably(FileSystem& files, const std::string& directory);
 
 }  // namespace sightline::runtime

@@ -167,7 +167,7 @@ TEST(SimulatedDisk, DirectoriesMadeDurablyAreStillThere) {
   for (std::uint64_t seed = 0; seed < 50; ++seed) {
     SimulatedFileSystem files(seed);
     ASSERT_TRUE(files.CreateDirectories("/a"));  // by somebody who died before he could sync
-    ASSERT_TRUE(CreateDirectoriesDurably(files, "/a/b/c"));
+    ASSERT_TRUE(CreateDirectoriesDurably(files, "/a/b/c", 3));
     ASSERT_TRUE(WriteFileAtomically(files, "/a/b/c/f", "kept"));
     files.CutPower();
     files.Restart();
