@@ -61,7 +61,7 @@ class Crashing:
         self.running.wait_until_caught_up()
         time.sleep(0.5)  # what the status shows is up to a quarter of a second old
         after = self.running.pipeline("item_counts")
-        known = after["verdicts"]["duplicate"] - before["verdicts"]["duplicate"]
+        known = after["verdicts"]["duplicates"] - before["verdicts"]["duplicates"]
         if known != count:
             raise Different(f"of {count:,} ids that were sent again, {known:,} were known after the restart")
         return count

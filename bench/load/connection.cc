@@ -25,31 +25,36 @@ constexpr auto kRetryWait = std::chrono::milliseconds(20);
 
 std::size_t ContentLength(std::string_view head) {
   for (const std::string_view name : {"Content-Length: ", "content-length: "}) {
-    if (const std::size_t at = head.find(name); at != std::string_view::npos) return std::stoul(std::string(head.substr(at + name.size(), 20)));
+    if (const std::size_t at = head.find(name); at != std::string_view::npos)
+      return std::stoul(std::string(head.substr(at + name.size(), 20)));
   }
   return 0;
 }
 
 }  // namespace
 
-Connection::Connection(const Server& server, int receive_bytes) : server_(&server), descriptor_(::socket(AF_INET, SOCK_STREAM, 0)) {
+Connection::Connection(const Server& server, int receive_bytes) : server_(&server), receive_bytes_(receive_bytes) { Open(); }
+
+void Connection::Open() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+  buffer_.clear();
+  descriptor_ = ::socket(AF_INET, SOCK_STREAM, 0);
   if (descriptor_ < 0) FailErrno("no socket");
-  if (receive_bytes > 0) ::setsockopt(descriptor_, SOL_SOCKET, SO_RCVBUF, &receive_bytes, sizeof receive_bytes);
+  if (receive_bytes_ > 0) ::setsockopt(descriptor_, SOL_SOCKET, SO_RCVBUF, &receive_bytes_, sizeof receive_bytes_);
   const int on = 1;
   ::setsockopt(descriptor_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   sockaddr_in address{};
   address.sin_family = AF_INET;
-  address.sin_port = htons(static_cast<std::uint16_t>(server.port));
-  if (::inet_pton(AF_INET, server.host.c_str(), &address.sin_addr) != 1) Fail(server.host + " is no IPv4 address");
+  address.sin_port = htons(static_cast<std::uint16_t>(server_->port));
+  if (::inet_pton(AF_INET, server_->host.c_str(), &address.sin_addr) != 1) Fail(server_->host + " is no IPv4 address");
   if (::connect(descriptor_, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
-    const int error = std::exchange(errno, 0);
-    ::close(descriptor_);
-    Fail("can't connect to " + server.host + ":" + std::to_string(server.port) + ": " + std::strerror(error));
+    FailErrno("can't connect to " + server_->host + ":" + std::to_string(server_->port));
   }
 }
 
 Connection::Connection(Connection&& other) noexcept
     : server_(other.server_),
+      receive_bytes_(other.receive_bytes_),
       descriptor_(std::exchange(other.descriptor_, -1)),
       buffer_(std::move(other.buffer_)),
       chunk_(std::move(other.chunk_)) {}
@@ -114,8 +119,12 @@ void Connection::Post(std::string_view dataset, std::string_view lines) {
     Send(request);
     const Answer answer = ReadAnswer();
     if (answer.status == 200) return;
-    if (answer.status != 429) Fail("the server answered " + std::to_string(answer.status) + ": " + answer.body.substr(0, 500));
+    if (answer.status != 429 && answer.status != 503)
+      Fail("the server answered " + std::to_string(answer.status) + ": " + answer.body.substr(0, 500));
+    ++busy_;
     std::this_thread::sleep_for(kRetryWait);
+    // A request that was refused before all of it was read takes the connection with it.
+    if (answer.head.find("Connection: close") != std::string::npos) Open();
   }
 }
 

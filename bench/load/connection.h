@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,7 +26,7 @@ class Connection {
   Connection& operator=(const Connection&) = delete;
   ~Connection();
 
-  // Offers NDJSON to a dataset until it is taken: a 429 is waited for and tried again.
+  // Offers NDJSON to a dataset until it is taken: a server that is busy (429, 503) is asked again, and `busy` counts it.
   void Post(std::string_view dataset, std::string_view lines);
   // Asks for a WebSocket; what came behind the answer's head stays for Read.
   void Upgrade(const std::string& target);
@@ -34,6 +35,7 @@ class Connection {
   std::size_t Read(std::string& into, Wait wait);
   void Send(std::string_view bytes);
   int descriptor() const { return descriptor_; }
+  std::uint64_t busy() const { return busy_; }
 
  private:
   struct Answer {
@@ -41,11 +43,14 @@ class Connection {
     std::string head;
     std::string body;
   };
+  void Open();
   std::string ReadHead();
   Answer ReadAnswer();
 
   const Server* server_;
+  int receive_bytes_ = 0;
   int descriptor_ = -1;
+  std::uint64_t busy_ = 0;
   std::string buffer_;  // read and not yet used
   std::vector<char> chunk_;
 };

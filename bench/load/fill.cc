@@ -29,7 +29,8 @@ struct Sequence {
     const std::uint64_t mixed = Mix64(static_cast<std::uint64_t>(number));
     const auto location = static_cast<std::int64_t>(mixed % static_cast<std::uint64_t>(kLocations));
     const std::int64_t camera = location * kCameras + static_cast<std::int64_t>((mixed >> 20) % static_cast<std::uint64_t>(kCameras));
-    const auto time = base_ms + static_cast<std::int64_t>(static_cast<double>(number) / static_cast<double>(total) * static_cast<double>(span_ms));
+    const auto time =
+        base_ms + static_cast<std::int64_t>(static_cast<double>(number) / static_cast<double>(total) * static_cast<double>(span_ms));
     char line[256];
     const int size =
         std::snprintf(line, sizeof line,
@@ -52,6 +53,7 @@ void Fill(Options& options) {
   options.Finish();
 
   std::atomic<std::int64_t> next{first};
+  std::atomic<std::uint64_t> busy{0};
   std::mutex mutex;
   std::exception_ptr failure;
   const auto start = std::chrono::steady_clock::now();
@@ -64,6 +66,7 @@ void Fill(Options& options) {
         for (std::int64_t number = begin; number < std::min(end, begin + batch); ++number) sequence.Append(number, body);
         connection.Post("camera_events", body);
       }
+      busy += connection.busy();
     } catch (...) {
       const std::lock_guard lock(mutex);
       if (!failure) failure = std::current_exception();
@@ -75,7 +78,7 @@ void Fill(Options& options) {
   for (std::thread& thread : threads) thread.join();
   if (failure) std::rethrow_exception(failure);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  std::printf("{\"events\":%ld,\"seconds\":%.3f}\n", end - first, seconds);
+  std::printf("{\"events\":%ld,\"seconds\":%.3f,\"busy\":%lu}\n", end - first, seconds, busy.load());
 }
 
 }  // namespace sightline::bench

@@ -172,9 +172,11 @@ void Live(Options& options) {
     throw std::runtime_error("of " + std::to_string(to_see) + " events to see, clients saw " + std::to_string(audience.seen()));
   }
   auto& delays = audience.delays_us();
-  std::printf("{\"events\":%ld,\"seen\":%ld,\"messages\":%lu,\"samples\":%zu,\"p50_ms\":%.3f,\"p99_ms\":%.3f,\"max_ms\":%.3f,\"post_late_ms_max\":%.3f}\n",
-              schedule.events, to_see, audience.messages(), delays.size(), PercentileMs(delays, 0.5), PercentileMs(delays, 0.99),
-              PercentileMs(delays, 1), posters.late_ms_max());
+  std::printf(
+      "{\"events\":%ld,\"seen\":%ld,\"messages\":%lu,\"samples\":%zu,\"p50_ms\":%.3f,\"p99_ms\":%.3f,\"max_ms\":%.3f,\"post_late_ms_max\":%"
+      ".3f}\n",
+      schedule.events, to_see, audience.messages(), delays.size(), PercentileMs(delays, 0.5), PercentileMs(delays, 0.99),
+      PercentileMs(delays, 1), posters.late_ms_max());
 }
 
 }  // namespace sightline::bench

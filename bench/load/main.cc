@@ -1,8 +1,8 @@
 // Load for benchmarks, over the server's own API:
 //   bench_load fill server=HOST:PORT token=FILE base_ms=T span_ms=S total=N [first=0] [count=N] [batch=20000] [connections=2]
 //   bench_load live server=HOST:PORT token=FILE rate=R seconds=S [batch=50] [warm_up=1] [clients=1] [slow_in_ten=0] [one_location=0]
-// fill posts the events first … first+count of a sequence of `total` as fast as they are taken. live posts at a rate and measures how long it
-// takes until each event is seen on a WebSocket. Exits with 1 and a sentence when the server goes away or anything is not seen.
+// fill posts the events first … first+count of a sequence of `total` as fast as they are taken. live posts at a rate and measures how long
+// it takes until each event is seen on a WebSocket. Exits with 1 and a sentence when the server goes away or anything is not seen.
 #include <cstdio>
 #include <exception>
 #include <fstream>

@@ -65,8 +65,7 @@ void Watcher::Answer(std::string_view ping) {
   connection_.Send(pong.append(ping));
 }
 
-void Watcher::TakeMessage(std::string_view text, const Schedule* schedule, std::int64_t count_from,
-                          std::vector<std::uint32_t>& delays_us) {
+void Watcher::TakeMessage(std::string_view text, const Schedule* schedule, std::int64_t count_from, std::vector<std::uint32_t>& delays_us) {
   ++messages_;
   for (std::size_t at = text.find(kWindow); at != std::string_view::npos;) {
     const std::size_t next = text.find(kWindow, at + kWindow.size());

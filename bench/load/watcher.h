@@ -31,7 +31,7 @@ class Watcher {
  private:
   struct Window {
     std::int64_t start_ms = -1;
-    std::vector<std::int64_t> base;     // a count before the schedule began
+    std::vector<std::int64_t> base;  // a count before the schedule began
     std::vector<std::int64_t> visible;  // the newest count
   };
   bool TakeFrame(std::string_view& rest, const Schedule* schedule, std::int64_t count_from, std::vector<std::uint32_t>& delays_us);

@@ -77,7 +77,8 @@ class Stage {
       flow::EncodedRecords& results = processor.outputs()[0].results;
       for (std::size_t i = 0; i < results.size(); ++i) {
         ResultRecord record;
-        if (const Status read = DecodeResult(results.at(i), plan.shape.schema, record); !read) throw std::runtime_error(read.error().ToString());
+        if (const Status read = DecodeResult(results.at(i), plan.shape.schema, record); !read)
+          throw std::runtime_error(read.error().ToString());
         if (record.closed || record.header.window_start.value % 60'000 != 0) continue;
         auto& rows = windows[record.header.window_start.value];
         for (std::size_t row = 0; row < record.rows.rows; ++row) {
@@ -96,7 +97,8 @@ class Stage {
   void Feed(flow::Processor& processor, After after) {
     std::int64_t base = 0;
     for (gate::Decoded& piece : pieces_) {
-      processor.Process({.decoded = &piece, .topic = "camera_events", .partition = Partition(0), .base = Offset(base), .append_time = std::nullopt});
+      processor.Process(
+          {.decoded = &piece, .topic = "camera_events", .partition = Partition(0), .base = Offset(base), .append_time = std::nullopt});
       base += piece.seen;
       processor.dead_letters().Clear();
       after();
