@@ -71,6 +71,11 @@ void GroupIndex::Assign(const ColumnBatch& batch, std::span<const std::uint32_t>
       scratch_hashes_[i] = HashOf(words);
       __builtin_prefetch(&slots_[scratch_hashes_[i] & mask_]);
     }
+    // The slots are on their way or there; the keys that they stand for are the next to be waited for.
+    for (std::size_t i = 0; i < n; ++i) {
+      const Slot& slot = slots_[scratch_hashes_[i] & mask_];
+      if (slot.group_plus_one != 0) __builtin_prefetch(words_.data() + (slot.group_plus_one - 1) * stride_);
+    }
     for (std::size_t i = 0; i < n; ++i) {
       groups[begin + i] = FindOrAdd(scratch_hashes_[i], scratch_words_.data() + i * stride_);
     }
@@ -133,15 +138,62 @@ int GroupIndex::Compare(std::uint32_t a, std::uint32_t b) const {
   return 0;
 }
 
+// A number that stands in the order of column `k`'s values, as far as one can.
+std::uint64_t GroupIndex::OrderWord(std::size_t k, std::uint32_t group) const {
+  if (IsNull(k, group)) return ~std::uint64_t{0};
+  const std::uint64_t value = word(group, k);
+  switch (types_[k]) {
+    case FieldType::kInt64:
+    case FieldType::kBool: return value ^ (std::uint64_t{1} << 63);
+    case FieldType::kDouble: return (value >> 63) != 0 ? ~value : value ^ (std::uint64_t{1} << 63);
+    case FieldType::kString: break;
+  }
+  const std::string_view text = strings_.at(static_cast<std::uint32_t>(value));
+  char head[8] = {};
+  std::memcpy(head, text.data(), std::min(text.size(), sizeof head));
+  return __builtin_bswap64(LoadLe<std::uint64_t>(head));
+}
+
+// Sorts groups by what two numbers tell of them; where those are the same, by all of the key.
+void GroupIndex::Sort(std::span<std::uint32_t> groups) const {
+  struct Item {
+    std::uint64_t first, second;
+    std::uint32_t group;
+  };
+  if (order_.empty()) return;
+  // Equal numbers mean equal values only where nothing is cut off or stands for null.
+  const bool exact = types_[order_[0]] != FieldType::kString && !nullable_;
+  std::vector<Item> items(groups.size());
+  for (std::size_t i = 0; i < groups.size(); ++i) {
+    items[i] = {OrderWord(order_[0], groups[i]), exact && order_.size() > 1 ? OrderWord(order_[1], groups[i]) : 0, groups[i]};
+  }
+  std::sort(items.begin(), items.end(), [this](const Item& a, const Item& b) {
+    if (a.first != b.first) return a.first < b.first;
+    if (a.second != b.second) return a.second < b.second;
+    return Compare(a.group, b.group) < 0;
+  });
+  for (std::size_t i = 0; i < groups.size(); ++i) groups[i] = items[i].group;
+}
+
 // Merges the sorted tail into the sorted head. New groups are few beside the known ones after a while: each finds its place by
 // bisection, and what lies between is moved as a block.
 void GroupIndex::MergeSorted(std::size_t known) {
   std::vector<std::uint32_t> added(sorted_.begin() + static_cast<std::ptrdiff_t>(known), sorted_.end());
+  const auto less = [this](std::uint32_t a, std::uint32_t b) { return Compare(a, b) < 0; };
   auto head_end = sorted_.begin() + static_cast<std::ptrdiff_t>(known);
   auto to = sorted_.end();
   for (std::size_t i = added.size(); i-- > 0;) {
-    const auto place =
-        std::upper_bound(sorted_.begin(), head_end, added[i], [this](std::uint32_t a, std::uint32_t b) { return Compare(a, b) < 0; });
+    // The place is near the end of what is left, by the share of those added: look there first, twice as far each time.
+    auto step = static_cast<std::ptrdiff_t>(known / added.size() + 1);
+    auto from = head_end;
+    while (from != sorted_.begin()) {
+      const auto next = head_end - std::min(step, head_end - sorted_.begin());
+      if (!less(added[i], *next)) break;
+      from = next;
+      step *= 2;
+    }
+    const auto low = from == sorted_.begin() ? from : head_end - std::min(step, head_end - sorted_.begin());
+    const auto place = std::upper_bound(low, from, added[i], less);
     to = std::move_backward(place, head_end, to);
     *--to = added[i];
     head_end = place;
@@ -150,12 +202,10 @@ void GroupIndex::MergeSorted(std::size_t known) {
 
 std::span<const std::uint32_t> GroupIndex::Sorted() {
   if (sorted_.size() < count_) {
-    const auto less = [this](std::uint32_t a, std::uint32_t b) { return Compare(a, b) < 0; };
     const std::size_t known = sorted_.size();
     for (std::uint32_t group = static_cast<std::uint32_t>(known); group < count_; ++group) sorted_.push_back(group);
-    const auto middle = sorted_.begin() + static_cast<std::ptrdiff_t>(known);
-    std::sort(middle, sorted_.end(), less);
-    MergeSorted(known);
+    Sort(std::span(sorted_).subspan(known));
+    if (known > 0) MergeSorted(known);
   }
   return sorted_;
 }
@@ -188,7 +238,7 @@ std::span<const std::uint32_t> GroupIndex::Members(std::uint32_t family) {
   if (family_of_.size() < count_) AssignFamilies();
   Family& found = families_[family];
   if (!found.sorted) {
-    std::sort(found.members.begin(), found.members.end(), [this](std::uint32_t a, std::uint32_t b) { return Compare(a, b) < 0; });
+    Sort(found.members);
     found.sorted = true;
   }
   return found.members;
@@ -276,6 +326,10 @@ std::vector<std::uint32_t> GroupIndex::Compact(const std::vector<std::uint8_t>& 
       if (types_[k] == FieldType::kString && !IsNull(k, group)) words[k] = fresh.strings_.Intern(StringAt(k, group));
     }
     moved[group] = fresh.FindOrAdd(fresh.HashOf(words.data()), words.data());
+  }
+  // Groups keep their order among each other: those in order stay so.
+  for (const std::uint32_t group : sorted_) {
+    if (moved[group] != kGone) fresh.sorted_.push_back(moved[group]);
   }
   *this = std::move(fresh);
   return moved;

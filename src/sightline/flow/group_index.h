@@ -58,6 +58,8 @@ class GroupIndex {
   std::uint32_t FindOrAdd(std::uint64_t hash, const std::uint64_t* words);
   void Grow();
   int Compare(std::uint32_t a, std::uint32_t b) const;
+  std::uint64_t OrderWord(std::size_t k, std::uint32_t group) const;
+  void Sort(std::span<std::uint32_t> groups) const;
   void AssignFamilies();
   void MergeSorted(std::size_t known);
 

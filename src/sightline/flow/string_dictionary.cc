@@ -11,7 +11,7 @@ namespace sightline::flow {
 StringDictionary::StringDictionary() : seed_(runtime::SystemEntropy()), mask_(1023), slots_(1024) {}
 
 std::uint32_t StringDictionary::Add(std::string_view text, std::uint32_t hash) {
-  if (arena_used_ + text.size() > arena_size_) {
+  if (arena_.empty() || arena_used_ + text.size() > arena_size_) {
     arena_size_ = std::max<std::size_t>(text.size(), 64 * 1024);
     arena_used_ = 0;
     arena_bytes_ += arena_size_;
