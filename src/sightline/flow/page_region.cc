@@ -13,6 +13,7 @@ constexpr std::size_t kPage = 4096;
 constexpr std::size_t kHugePage = 2U << 20;
 // Address space costs nothing: with this much more than is needed a region moves rarely, and then by its page tables alone.
 constexpr std::size_t kReserveFactor = 8;
+constexpr int kMadviseCollapse = 25;  // MADV_COLLAPSE of Linux 6.1, which Debian 12's C library does not name
 
 std::size_t RoundUp(std::size_t bytes, std::size_t to) { return (bytes + to - 1) / to * to; }
 
@@ -55,9 +56,7 @@ void PageRegion::UseHugePages(std::size_t before) {
   const std::size_t to = size_ / kHugePage * kHugePage;
   if (to <= from) return;
   madvise(data_ + from, to - from, MADV_HUGEPAGE);
-#ifdef MADV_COLLAPSE
-  if (before > from) madvise(data_ + from, kHugePage, MADV_COLLAPSE);
-#endif
+  if (before > from) madvise(data_ + from, kHugePage, kMadviseCollapse);
 }
 
 void PageRegion::Grow(std::size_t bytes) {
@@ -68,10 +67,8 @@ void PageRegion::Grow(std::size_t bytes) {
   const std::size_t before = size_;
   size_ = size;
   UseHugePages(before);
-#ifdef MADV_POPULATE_WRITE
   // All of it is about to be used: one call instead of a fault a page.
   madvise(data_ + before, size_ - before, MADV_POPULATE_WRITE);
-#endif
 }
 
 }  // namespace sightline::flow
