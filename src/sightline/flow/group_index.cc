@@ -35,23 +35,26 @@ GroupIndex::GroupIndex(const Schema& rows, std::vector<int> by, std::vector<int>
   }
 }
 
-void GroupIndex::KeyWords(const ColumnBatch& batch, std::uint32_t row, std::uint64_t* to) {
-  std::uint64_t nulls = 0;
-  for (std::size_t k = 0; k < by_.size(); ++k) {
-    const Column& column = batch.columns[static_cast<std::size_t>(by_[k])];
-    if (column.IsNull(row)) {
-      nulls |= 1ULL << k;
-      to[k] = 0;
-      continue;
+// Key column `k` of the rows, a column at a time: one decision on its type for all of them.
+void GroupIndex::KeyWords(const ColumnBatch& batch, std::span<const std::uint32_t> rows, std::size_t k, std::uint64_t* words) {
+  const Column& column = batch.columns[static_cast<std::size_t>(by_[k])];
+  const auto each = [&](auto value) {
+    if (column.nulls.empty()) {
+      for (std::size_t i = 0; i < rows.size(); ++i) words[i * stride_ + k] = value(rows[i]);
+      return;
     }
-    switch (types_[k]) {
-      case FieldType::kInt64:
-      case FieldType::kBool: to[k] = static_cast<std::uint64_t>(column.int64s[row]); break;
-      case FieldType::kDouble: to[k] = DoubleWord(column.doubles[row]); break;
-      case FieldType::kString: to[k] = strings_.Intern(column.strings[row]); break;
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      const bool null = column.nulls[rows[i]] != 0;
+      words[i * stride_ + k] = null ? 0 : value(rows[i]);
+      if (null && nullable_) words[i * stride_ + by_.size()] |= std::uint64_t{1} << k;
     }
+  };
+  switch (types_[k]) {
+    case FieldType::kInt64:
+    case FieldType::kBool: each([&](std::uint32_t row) { return static_cast<std::uint64_t>(column.int64s[row]); }); break;
+    case FieldType::kDouble: each([&](std::uint32_t row) { return DoubleWord(column.doubles[row]); }); break;
+    case FieldType::kString: each([&](std::uint32_t row) -> std::uint64_t { return strings_.Intern(column.strings[row]); }); break;
   }
-  if (nullable_) to[by_.size()] = nulls;
 }
 
 std::uint64_t GroupIndex::HashOf(const std::uint64_t* words) const {
@@ -65,10 +68,10 @@ void GroupIndex::Assign(const ColumnBatch& batch, std::span<const std::uint32_t>
   scratch_hashes_.resize(kChunk);
   for (std::size_t begin = 0; begin < rows.size(); begin += kChunk) {
     const std::size_t n = std::min(kChunk, rows.size() - begin);
+    if (nullable_) std::ranges::fill(scratch_words_, 0);
+    for (std::size_t k = 0; k < by_.size(); ++k) KeyWords(batch, rows.subspan(begin, n), k, scratch_words_.data());
     for (std::size_t i = 0; i < n; ++i) {
-      std::uint64_t* words = scratch_words_.data() + i * stride_;
-      KeyWords(batch, rows[begin + i], words);
-      scratch_hashes_[i] = HashOf(words);
+      scratch_hashes_[i] = HashOf(scratch_words_.data() + i * stride_);
       __builtin_prefetch(&slots_[scratch_hashes_[i] & mask_]);
     }
     // The slots are on their way or there; the keys that they stand for are the next to be waited for.
