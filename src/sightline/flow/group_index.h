@@ -57,11 +57,13 @@ class GroupIndex {
     std::uint32_t group_plus_one = 0;
   };
   std::uint64_t word(std::uint32_t group, std::size_t k) const { return words_[group * stride_ + k]; }
-  void KeyWords(const ColumnBatch& batch, std::uint32_t row, std::uint64_t* to);
+  void KeyWords(const ColumnBatch& batch, std::span<const std::uint32_t> rows, std::size_t k, std::uint64_t* words);
   std::uint64_t HashOf(const std::uint64_t* words) const;
   std::uint32_t FindOrAdd(std::uint64_t hash, const std::uint64_t* words);
   void Grow();
   int Compare(std::uint32_t a, std::uint32_t b) const;
+  std::uint64_t OrderWord(std::size_t k, std::uint32_t group) const;
+  void Sort(std::span<std::uint32_t> groups) const;
   void AssignFamilies();
   void MergeSorted(std::size_t known);
 
