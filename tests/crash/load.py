@@ -23,6 +23,7 @@ class Load:
         self.rejected = collections.Counter()   # line -> how often
         self.accepted_total = self.rejected_total = self.posts = self.repeats = self.unanswered = 0
         self.refusals = collections.Counter()   # (status, message) of answers that ask to try again
+        self.order = None
         self.wrong = []                         # answers that are not what they must be
         self._in_flight = {}
         self._lock = threading.Lock()
@@ -34,6 +35,10 @@ class Load:
         self._threads = [threading.Thread(target=self._run, args=(i,), daemon=True) for i in range(threads)]
         for thread in self._threads:
             thread.start()
+
+    def keep_order(self):
+        """Keeps the accepted lines in `order`; only one thread has an order."""
+        self.order = []
 
     def resume(self):
         self._due = time.monotonic()
@@ -112,7 +117,8 @@ class Load:
             if response.status in (200, 422):
                 self._take_receipt(body, response.status, json.loads(answer), repeated)
                 return connection
-            self._note_refusal(body, response, answer)
+            if not self._note_refusal(body, response.status, answer):
+                return connection
             repeated = True
             time.sleep(RETRY_SECONDS)
         return connection
@@ -146,12 +152,17 @@ class Load:
             left = collections.Counter(body.lines) - refused
             for line, count in left.items():
                 self.accepted[hash(line)] += count
+            if self.order is not None:
+                self.order += [line for line in body.lines if line not in refused]
             self.accepted_total += body.accepted
             self.rejected_total += len(body.malformed) + len(body.invalid)
 
-    def _note_refusal(self, body, response, answer):
-        message = answer.decode(errors="replace")[:300]
+    def _note_refusal(self, body, status, answer):
+        """Whether it asks to try again."""
+        message = answer.decode(errors="replace")[:400]
         with self._lock:
-            if response.status not in (429, 500, 503):
-                self.wrong.append(f"POST {body.key} was answered {response.status}: {message}")
-            self.refusals[response.status, message] += 1
+            if status in (429, 500, 503):
+                self.refusals[status, message] += 1
+                return True
+            self.wrong.append(f"POST {body.key} was answered {status}: {message}")
+            return False

@@ -50,8 +50,8 @@ class Rounds:
             wrong, in_flight, how = self._in_recovery(name)
         else:
             how = f"{name}=kill@{self.hit(name)}"
-            wrong, in_flight = self._die_at(how)
-        self._recover(how, in_flight, wrong)
+            wrong, in_flight = self.die_at(how)
+        self.recover(how, in_flight, wrong)
 
     def at_random(self):
         """Dies at any moment under load; sometimes after a failure that it had to bear."""
@@ -67,7 +67,7 @@ class Rounds:
         if self.server.process.poll() is not None:
             wrong.append(f"the server ended by itself; its log ends with: {self.server.log_tail()}")
         self.server.kill()
-        self._recover(how, self.load.in_flight(), wrong)
+        self.recover(how, self.load.in_flight(), wrong)
 
     def bears_error(self, name):
         """Goes on by itself after one failure at `name`."""
@@ -88,7 +88,7 @@ class Rounds:
             return [f"{died} in place of starting; its log ends with: {self.server.log_tail()}"]
         return []
 
-    def _die_at(self, armed):
+    def die_at(self, armed):
         """(what is wrong, events in flight)"""
         self.server.start(armed, wait=False)
         self.load.resume()
@@ -109,7 +109,7 @@ class Rounds:
         wrong = []
         for _ in range(6):
             self.server.kill()
-            wrong, in_flight = self._die_at(f"{LEAVES_UNCOMMITTED}=kill@{self.hit(LEAVES_UNCOMMITTED)}")
+            wrong, in_flight = self.die_at(f"{LEAVES_UNCOMMITTED}=kill@{self.hit(LEAVES_UNCOMMITTED)}")
             if wrong:
                 break
             try:
@@ -119,7 +119,7 @@ class Rounds:
             wrong = [f"{name} was not reached in six recoveries"]
         return wrong, self.load.in_flight(), name
 
-    def _recover(self, how, in_flight, wrong):
+    def recover(self, how, in_flight, wrong):
         """Starts it again, sometimes with another kill while it recovers."""
         self.server.kill()
         while self.chance.random() < 0.3:

@@ -21,6 +21,8 @@ class Frame:
 
     def __init__(self, suite, program, folder, seed, seconds, stack):
         self.suite, self.program, self.folder, self.seed, self.seconds, self._stack = suite, program, folder, seed, seconds, stack
+        self._loads = []
+        stack.callback(self.end_loads)
 
     def server(self, folder=None, **settings):
         server = Server(self.program, folder or self.folder, **settings)
@@ -28,9 +30,17 @@ class Frame:
         return server
 
     def load(self, server, rate=RATE, future=True, **options):
-        load = Load(server, Events(self.seed, future), rate, **options)
-        self._stack.callback(load.stop)
+        load = Load(server, Events(self.seed + len(self._loads), future), rate, **options)
+        self._loads.append(load)
         return load
+
+    def shared_load(self, server):
+        """The first load of this scenario again."""
+        return self._loads[0] if self._loads else self.load(server)
+
+    def end_loads(self):
+        for load in self._loads:
+            load.stop()
 
 
 def kills(frame):

@@ -208,7 +208,8 @@ bool Engine::StepSlot(Worker& worker, Slot& slot) {
     FailSlot(worker, slot, more.error());
     return false;
   }
-  slot.backoff_ns = 0;
+  // A task that comes as far as the same failure each time must not start over at once each time.
+  if (slot.backoff_ns != 0 && context_.runtime.clock.MonotonicNs() - slot.retry_at_ns > kBackoffMaxNs) slot.backoff_ns = 0;
   return *more;
 }
 
