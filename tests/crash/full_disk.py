@@ -9,7 +9,7 @@ import verify
 from scratch import ServerDied
 
 DISK_BYTES = 160 << 20
-ROOM_BYTES = 40 << 20  # what is left beside the ballast
+ROOM_BYTES = 20 << 20  # what is left beside the ballast
 FULL_SECONDS_MAX = 40
 
 

@@ -62,6 +62,13 @@ class Load:
         with self._lock:
             return sum(self._in_flight.values())
 
+    def wait_in_flight(self, seconds=0.5):
+        """Returns as soon as something was sent and not answered."""
+        deadline = time.monotonic() + seconds
+        while not self.in_flight() and time.monotonic() < deadline:
+            time.sleep(0.0005)
+        return self.in_flight()
+
     # -- the threads
 
     def _take(self):

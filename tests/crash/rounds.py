@@ -66,8 +66,9 @@ class Rounds:
         time.sleep(self.chance.uniform(0.2, 1.5))
         if self.server.process.poll() is not None:
             wrong.append(f"the server ended by itself; its log ends with: {self.server.log_tail()}")
+        in_flight = self.load.wait_in_flight()
         self.server.kill()
-        self.recover(how, self.load.in_flight(), wrong)
+        self.recover(how, in_flight, wrong)
 
     def bears_error(self, name):
         """Goes on by itself after one failure at `name`."""

@@ -13,7 +13,7 @@ from scratch import Server
 
 RATE = 6000
 RANDOM_ROUNDS_MIN = 3
-REST_SECONDS = 55  # what the scenarios after the rounds take
+REST_SECONDS = 80  # what the scenarios after the rounds take
 
 
 class Frame:
@@ -73,7 +73,7 @@ def stop_under_load(frame, server, load):
     for _ in range(2):
         load.resume()
         time.sleep(0.7)
-        in_flight = load.in_flight()
+        in_flight = load.wait_in_flight()
         status, seconds = server.terminate()
         wrong = [] if status == 0 else [f"exit status {status}; its log ends with: {server.log_tail()}"]
         if seconds > 10:
