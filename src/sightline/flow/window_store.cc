@@ -216,7 +216,8 @@ void WindowStore::FillRows(const Pane& window, std::span<const std::uint32_t> gr
                            std::vector<std::uint64_t>& events) {
   const std::size_t keys = plan_.group_by.size();
   rows.rows = groups.size();
-  rows.columns.resize(keys + plan_.aggregates.size() + (has_overflow_ ? 1 : 0));
+  // Anew: close steps have inserted columns into the rows of the window before, so that types have moved.
+  rows.columns.assign(keys + plan_.aggregates.size() + (has_overflow_ ? 1 : 0), Column{});
   for (std::size_t k = 0; k < keys; ++k) index_.Materialise(k, groups, rows.columns[k]);
   events.resize(groups.size());
   for (std::size_t i = 0; i < groups.size(); ++i) events[i] = window.events[groups[i]];
