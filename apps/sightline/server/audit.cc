@@ -4,7 +4,9 @@
 
 #include <nlohmann/json.hpp>
 
+#include "sightline/flow/offset_set.h"
 #include "sightline/model/dead_letter.h"
+#include "sightline/model/replay.h"
 #include "sightline/model/result.h"
 
 namespace sightline::app {
@@ -13,13 +15,17 @@ namespace {
 constexpr int kAttempts = 20;
 constexpr auto kBetweenAttempts = std::chrono::milliseconds(250);
 
+using Verdicts = std::array<std::uint64_t, kVerdicts>;
+
 struct Counted {
   std::uint64_t records = 0;
   std::uint64_t gone = 0;
+  Verdicts replayed{};  // dead letters that were offered to the pipeline again, each once, by the verdict they had
 };
 
-// Data records of a partition before `end`.
-Result<Counted> CountRecords(bus::Bus& bus, const TopicPartition& partition, Offset start, Offset end) {
+// Data records of a partition before `end`, and what was replayed there.
+Result<Counted> CountRecords(bus::Bus& bus, const std::string& pipeline, const TopicPartition& partition, Offset start, Offset end) {
+  flow::OffsetSet taken;
   Counted counted;
   counted.gone = static_cast<std::uint64_t>(start.value);
   SL_ASSIGN_OR_RETURN(const std::unique_ptr<bus::Reader> reader, bus.OpenReader(partition, start));
@@ -28,6 +34,12 @@ Result<Counted> CountRecords(bus::Bus& bus, const TopicPartition& partition, Off
     if (!batch) break;
     const std::int64_t last = std::min(batch->end().value, end.value);
     if (batch->type == bus::BatchType::kData) counted.records += static_cast<std::uint64_t>(last - batch->base.value);
+    if (batch->type != bus::BatchType::kReplay) continue;
+    for (std::int64_t i = 0; i < last - batch->base.value; ++i) {
+      SL_ASSIGN_OR_RETURN(const ReplayKey key, DecodeReplayKey(batch->keys[static_cast<std::size_t>(i)]));
+      if (key.pipeline != pipeline || !taken.Insert({std::string(key.topic), key.partition}, key.offset)) continue;
+      ++counted.replayed[static_cast<std::size_t>(key.reason)];
+    }
   }
   return counted;
 }
@@ -47,8 +59,8 @@ Status ForEach(bus::Bus& bus, const std::string& topic, const std::function<Stat
   return {};
 }
 
-Result<std::array<std::uint64_t, kVerdicts>> CountDeadLetters(bus::Bus& bus, const std::string& topic) {
-  std::array<std::uint64_t, kVerdicts> counts{};
+Result<Verdicts> CountDeadLetters(bus::Bus& bus, const std::string& topic) {
+  Verdicts counts{};
   const Status read = ForEach(bus, topic, [&](std::string_view value) -> Status {
     SL_ASSIGN_OR_RETURN(const DeadLetter letter, DecodeDeadLetter(value));
     ++counts[static_cast<std::size_t>(letter.reason)];
@@ -68,6 +80,7 @@ Result<PipelineAudit> AuditPipeline(DataPlane& plane, const flow::Plan& plan, co
   PipelineAudit audit;
   audit.pipeline = pipeline.name;
   audit.dataset = dataset.name;
+  Verdicts replayed{};
   SL_ASSIGN_OR_RETURN(const bus::TopicInfo topic, plane.bus().Describe(dataset.topic));
   for (const flow::TaskStatus& task : plane.tasks()) {
     if (task.pipeline != pipeline.name) continue;
@@ -75,17 +88,28 @@ Result<PipelineAudit> AuditPipeline(DataPlane& plane, const flow::Plan& plan, co
       audit.differences.push_back("partition " + std::to_string(task.partition) + " does not run: " + task.error);
       continue;
     }
-    for (std::size_t v = 0; v < kVerdicts; ++v) audit.counters.verdicts[v] += task.counters.verdicts[v];
+    for (std::size_t v = 0; v < kVerdicts; ++v) {
+      audit.counters.verdicts[v] += task.counters.verdicts[v];
+      audit.counters.replayed[v] += task.counters.replayed[v];
+    }
     audit.counters.unknown_reference += task.counters.unknown_reference;
     audit.counters.partially_late += task.counters.partially_late;
     if (!task.members.empty()) audit.result_rows_said += task.members[0].rows_out;
     const bus::TopicInfo::PartitionInfo& partition = topic.partitions[static_cast<std::size_t>(task.partition)];
-    SL_ASSIGN_OR_RETURN(const Counted counted,
-                        CountRecords(plane.bus(), {dataset.topic, Partition(task.partition)}, partition.start, Offset(task.positions[0])));
+    SL_ASSIGN_OR_RETURN(const Counted counted, CountRecords(plane.bus(), pipeline.name, {dataset.topic, Partition(task.partition)},
+                                                            partition.start, Offset(task.positions[0])));
     audit.log_records += counted.records;
+    for (std::size_t v = 0; v < kVerdicts; ++v) {
+      replayed[v] += counted.replayed[v];
+    }
     audit.gone += counted.gone;
   }
+  // A letter of ingest that was offered again was no record of the topic: `in` of the pipeline has it neither before nor after.
   if (audit.gone == 0) Expect(audit, "records", audit.log_records, audit.counters.in());
+  for (std::size_t v = 0; v < kVerdicts && audit.gone == 0; ++v) {
+    audit.replayed += replayed[v];
+    Expect(audit, "replayed " + std::string(kVerdictNames[v]), replayed[v], audit.counters.replayed[v]);
+  }
   SL_ASSIGN_OR_RETURN(const auto own, CountDeadLetters(plane.bus(), flow::Plan::DeadLetterTopic(pipeline.name)));
   for (const Verdict verdict : {Verdict::kLate, Verdict::kFuture, Verdict::kMalformed, Verdict::kInvalid, Verdict::kStateLimit}) {
     const auto v = static_cast<std::size_t>(verdict);
@@ -104,6 +128,11 @@ Result<PipelineAudit> AuditPipeline(DataPlane& plane, const flow::Plan& plan, co
   for (std::size_t v = 0; v < kVerdicts; ++v) {
     audit.refused_at_ingest += refused[v];
     audit.counters.verdicts[v] += refused[v];
+  }
+  // From here on each record stands under its newest verdict alone.
+  for (std::size_t v = 0; v < kVerdicts; ++v) {
+    audit.counters.verdicts[v] -= std::min(audit.counters.verdicts[v], audit.counters.replayed[v]);
+    audit.counters.replayed[v] = 0;
   }
   audit.in = audit.log_records + audit.refused_at_ingest;
   if (audit.gone == 0) Expect(audit, "in", audit.in, audit.counters.in());
@@ -130,6 +159,7 @@ std::string AuditReport::ToJson() const {
     one["log_records"] = audit.log_records;
     one["removed_by_retention"] = audit.gone;
     one["dead_letters"] = audit.dead_letters;
+    one["replayed"] = audit.replayed;
     one["result_rows"] = audit.result_rows;
     one["differences"] = audit.differences;
     out["pipelines"].push_back(std::move(one));

@@ -17,6 +17,7 @@ struct PipelineAudit {
   std::uint64_t gone = 0;             // offsets that retention has removed: taken as counted
   flow::Counters counters;            // what the pipeline says it did, ingest's refusals added
   std::uint64_t dead_letters = 0;     // in the pipeline's topic
+  std::uint64_t replayed = 0;         // dead letters that were offered again, each once
   std::uint64_t result_rows = 0;      // in its results topic
   std::uint64_t result_rows_said = 0;
   bool holds = false;

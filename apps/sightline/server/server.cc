@@ -11,6 +11,7 @@
 #include "apps/sightline/plan_input.h"
 #include "apps/sightline/server/data_plane.h"
 #include "apps/sightline/server/overall_live.h"
+#include "apps/sightline/server/replay.h"
 #include "apps/sightline/server/status.h"
 #include "sightline/ingest/intake.h"
 #include "sightline/model/dead_letter.h"
@@ -267,6 +268,8 @@ class RunningServer final : public Server {
     api.bus = &plane_->bus();
     for (const config::DatasetConfig& dataset : config_.datasets) api.accepted_topics.push_back(dataset.topic);
     api.status = [this] { return status_->Status(); };
+    replayer_ = std::make_unique<Replayer>(*plane_, config_, plan_, clock_);
+    api.replay = [this](const serve::ReplayRequest& request) { return replayer_->Replay(request); };
     api.audit = [this]() -> Result<std::string> {
       SL_ASSIGN_OR_RETURN(const AuditReport report, Audit(*plane_, plan_, clock_));
       return report.ToJson();
@@ -286,6 +289,7 @@ class RunningServer final : public Server {
   std::unique_ptr<DataPlane> plane_;
   std::unique_ptr<ingest::Intake> intake_;
   std::unique_ptr<OverallLive> overall_;
+  std::unique_ptr<Replayer> replayer_;
   std::unique_ptr<security::Access> access_;
   std::unique_ptr<StatusSource> status_;
   std::shared_ptr<void> collector_;

@@ -52,6 +52,7 @@ void StatusSource::AddTopics(serve::ServerStatus& status) {
 serve::ServerStatus::Pipeline StatusSource::PipelineOf(const flow::PipelinePlan& plan, std::size_t index,
                                                        const std::vector<flow::TaskStatus>& tasks,
                                                        const std::map<std::string, bus::TopicInfo>& topics) {
+  std::array<std::uint64_t, kVerdicts> replayed{};
   serve::ServerStatus::Pipeline out;
   out.name = plan.name;
   const flow::PipelinePlan& root = plan_.pipelines[static_cast<std::size_t>(plan.root)];
@@ -79,7 +80,10 @@ serve::ServerStatus::Pipeline StatusSource::PipelineOf(const flow::PipelinePlan&
       }
     }
     if (is_root) {
-      for (std::size_t v = 0; v < kVerdicts && plan.kind == flow::PipelineKind::kRoot; ++v) out.verdicts[v] += task.counters.verdicts[v];
+      for (std::size_t v = 0; v < kVerdicts && plan.kind == flow::PipelineKind::kRoot; ++v) {
+        out.verdicts[v] += task.counters.verdicts[v];
+        replayed[v] += task.counters.replayed[v];
+      }
       if (plan.kind == flow::PipelineKind::kRoot) out.in += task.counters.in();
       out.unknown_location += task.counters.unknown_reference;
       out.partially_late += task.counters.partially_late;
@@ -99,7 +103,20 @@ serve::ServerStatus::Pipeline StatusSource::PipelineOf(const flow::PipelinePlan&
       out.partitions.push_back(partition);
     }
   }
+  if (plan.kind == flow::PipelineKind::kRoot && is_root) AddRefusedAtIngest(plan, out);
+  // Those that were offered again stand under their new verdict alone.
+  for (std::size_t v = 0; v < kVerdicts; ++v) out.verdicts[v] -= std::min(out.verdicts[v], replayed[v]);
   return out;
+}
+
+// What ingest refused was offered to the dataset, too.
+void StatusSource::AddRefusedAtIngest(const flow::PipelinePlan& plan, serve::ServerStatus::Pipeline& pipeline) {
+  const Result<bus::TopicInfo> refused = plane_.bus().Describe(DeadLetterTopic(plan.from));
+  if (!refused) return;
+  for (const bus::TopicInfo::PartitionInfo& partition : refused->partitions) {
+    pipeline.in += static_cast<std::uint64_t>(partition.end.value);
+    pipeline.verdicts[static_cast<std::size_t>(Verdict::kMalformed)] += static_cast<std::uint64_t>(partition.end.value);
+  }
 }
 
 serve::ServerStatus StatusSource::Gather() {
@@ -120,16 +137,6 @@ serve::ServerStatus StatusSource::Gather() {
   for (std::size_t i = 0; i < plan_.pipelines.size(); ++i) {
     const flow::PipelinePlan& plan = plan_.pipelines[i];
     serve::ServerStatus::Pipeline pipeline = PipelineOf(plan, i, tasks, topics);
-    // What ingest refused was offered to the dataset, too.
-    if (plan.kind == flow::PipelineKind::kRoot) {
-      const Result<bus::TopicInfo> refused = plane_.bus().Describe(DeadLetterTopic(plan.from));
-      if (refused) {
-        for (const bus::TopicInfo::PartitionInfo& partition : refused->partitions) {
-          pipeline.in += static_cast<std::uint64_t>(partition.end.value);
-          pipeline.verdicts[static_cast<std::size_t>(Verdict::kMalformed)] += static_cast<std::uint64_t>(partition.end.value);
-        }
-      }
-    }
     Rate& rate = rates_[plan.name];
     if (rate.at_ns == 0) {
       rate = {pipeline.in, now, 0};

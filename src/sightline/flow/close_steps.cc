@@ -177,9 +177,11 @@ void ApplyEnrich(const EnrichOp& op, const ActiveReferences& references, ColumnB
     }
     const Column& from = table->rows().columns[source];
     to.type = from.type;
-    to.int64s.resize(from.int64s.empty() ? 0 : n);
-    to.doubles.resize(from.doubles.empty() ? 0 : n);
-    to.strings.resize(from.strings.empty() ? 0 : n);
+    const bool text = to.type == FieldType::kString;
+    const bool real = to.type == FieldType::kDouble;
+    to.int64s.resize(text || real ? 0 : n);
+    to.doubles.resize(real ? n : 0);
+    to.strings.resize(text ? n : 0);
     for (std::size_t row = 0; row < n; ++row) {
       const std::int64_t at = found[row];
       if (at < 0 || from.IsNull(static_cast<std::size_t>(at))) {
@@ -187,9 +189,13 @@ void ApplyEnrich(const EnrichOp& op, const ActiveReferences& references, ColumnB
         to.nulls[row] = 1;
         continue;
       }
-      if (!to.int64s.empty()) to.int64s[row] = from.int64s[static_cast<std::size_t>(at)];
-      if (!to.doubles.empty()) to.doubles[row] = from.doubles[static_cast<std::size_t>(at)];
-      if (!to.strings.empty()) to.strings[row] = from.strings[static_cast<std::size_t>(at)];
+      if (text) {
+        to.strings[row] = from.strings[static_cast<std::size_t>(at)];
+      } else if (real) {
+        to.doubles[row] = from.doubles[static_cast<std::size_t>(at)];
+      } else {
+        to.int64s[row] = from.int64s[static_cast<std::size_t>(at)];
+      }
     }
   }
   batch.columns.insert(batch.columns.begin() + op.on + 1, std::make_move_iterator(added.begin()), std::make_move_iterator(added.end()));

@@ -194,6 +194,17 @@ std::span<const std::uint32_t> GroupIndex::Members(std::uint32_t family) {
   return found.members;
 }
 
+std::vector<std::uint32_t> GroupIndex::MembersOf(const std::set<std::uint32_t>& families) {
+  std::vector<std::uint32_t> order(families.begin(), families.end());
+  for (const std::uint32_t family : order) Members(family);
+  std::sort(order.begin(), order.end(),
+            [this](std::uint32_t a, std::uint32_t b) { return Compare(families_[a].members.front(), families_[b].members.front()) < 0; });
+  std::vector<std::uint32_t> members;
+  for (const std::uint32_t family : order)
+    members.insert(members.end(), families_[family].members.begin(), families_[family].members.end());
+  return members;
+}
+
 void GroupIndex::Materialise(std::size_t k, std::span<const std::uint32_t> groups, Column& into) const {
   into.type = types_[k];
   into.nulls.clear();

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
 #include <span>
 #include <string>
 #include <unordered_map>
@@ -36,6 +37,8 @@ class GroupIndex {
   // Families are numbered in order of arrival, too. Members come in canonical order.
   std::uint32_t FamilyOf(std::uint32_t group);
   std::span<const std::uint32_t> Members(std::uint32_t family);
+  // The members of several families in the canonical order of all.
+  std::vector<std::uint32_t> MembersOf(const std::set<std::uint32_t>& families);
   std::int64_t Int64At(std::size_t k, std::uint32_t group) const { return static_cast<std::int64_t>(word(group, k)); }
   std::string_view StringAt(std::size_t k, std::uint32_t group) const { return strings_.at(static_cast<std::uint32_t>(word(group, k))); }
   bool IsNull(std::size_t k, std::uint32_t group) const { return nullable_ && (word(group, by_.size()) >> k & 1) != 0; }

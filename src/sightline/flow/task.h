@@ -12,6 +12,7 @@
 #include "sightline/bus/port.h"
 #include "sightline/flow/committed_partition.h"
 #include "sightline/flow/merge_processor.h"
+#include "sightline/flow/offset_set.h"
 #include "sightline/flow/plan.h"
 #include "sightline/flow/processor.h"
 #include "sightline/flow/reference.h"
@@ -52,6 +53,7 @@ struct TaskStatus {
   std::size_t dedupe_ids = 0;
   std::size_t open_windows = 0;
   std::uint64_t commits = 0;
+  std::shared_ptr<const OffsetSet> taken;  // dead letters that were offered again; null: none
   bool merge = false;
   std::string error;           // empty while it runs
 };

@@ -199,8 +199,9 @@ void WindowStore::Emit(std::int64_t start, ColumnBatch& rows, std::vector<std::u
   }
 }
 
-void WindowStore::EmitGroups(std::int64_t start, std::span<const std::uint32_t> groups, ColumnBatch& rows,
-                             std::vector<std::uint64_t>& events) {
+void WindowStore::EmitFamilies(std::int64_t start, const std::set<std::uint32_t>& families, ColumnBatch& rows,
+                               std::vector<std::uint64_t>& events) {
+  const std::vector<std::uint32_t> groups = index_.MembersOf(families);
   Pane* window = Window(start, false);
   present_.clear();
   if (window != nullptr) {

@@ -36,9 +36,13 @@ void Gather(std::vector<T>& values, std::span<const std::uint32_t> keep) {
 
 void ColumnBatch::Take(std::span<const std::uint32_t> keep) {
   for (Column& column : columns) {
-    Gather(column.int64s, keep);
-    Gather(column.doubles, keep);
-    Gather(column.strings, keep);
+    // Only the vector of the column's type is in use; others may hold what a former use of the batch left there.
+    switch (column.type) {
+      case FieldType::kInt64:
+      case FieldType::kBool: Gather(column.int64s, keep); break;
+      case FieldType::kDouble: Gather(column.doubles, keep); break;
+      case FieldType::kString: Gather(column.strings, keep); break;
+    }
     Gather(column.nulls, keep);
   }
   rows = keep.size();
