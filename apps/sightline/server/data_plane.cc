@@ -28,9 +28,7 @@ Status DataPlane::Start() {
   const runtime::Runtime& runtime = settings_.runtime;
   SL_TRY(runtime.files.CreateDirectories(directory_));
   SL_ASSIGN_OR_RETURN(bus_, bus::LogBus::Open(runtime, directory_, bus::LogBus::Options()));
-  for (const bus::LogBus::Recovered& recovered : bus_->recovered()) {
-    settings_.log.Debug("partition opened", {{"topic", recovered.partition.topic}, {"partition", recovered.partition.partition.value}});
-  }
+  ReportRecovery();
   SL_TRY(MakeTopics());
   SL_TRY(LoadReferences(settings_.config, runtime.files, reference_store_, catalog_));
   stores::DuckDbOptions store;
@@ -44,6 +42,30 @@ Status DataPlane::Start() {
   StartSinks();
   watcher_ = std::thread([this] { WatchReferences(); });
   return {};
+}
+
+// What a crash or a disk did to the log is said before anybody reads it.
+void DataPlane::ReportRecovery() {
+  const ops::Log log = settings_.log.For("bus");
+  for (const auto& [partition, report] : bus_->recovered()) {
+    log.Debug("partition opened", {{"topic", partition.topic},
+                                   {"partition", partition.partition.value},
+                                   {"clean", report.clean},
+                                   {"scanned_bytes", report.scanned_bytes}});
+    if (report.cut_bytes > 0) {
+      log.Info("a torn tail was cut off: nothing said that it had become durable",
+               {{"topic", partition.topic}, {"partition", partition.partition.value}, {"bytes", report.cut_bytes}});
+    }
+    for (const bus::Damage& damage : report.damages) {
+      log.Error("the log is damaged; readers stop there until `sightline topic repair` lets them go on behind it",
+                {{"topic", partition.topic},
+                 {"partition", partition.partition.value},
+                 {"from_offset", damage.from.value},
+                 {"to_offset", damage.to.value},
+                 {"file", damage.file},
+                 {"byte", damage.position}});
+    }
+  }
 }
 
 Status DataPlane::MakeTopics() {

@@ -52,6 +52,7 @@ class DataPlane {
  private:
   explicit DataPlane(const Settings& settings);
   Status Start();
+  void ReportRecovery();
   Status MakeTopics();
   Status StartEngine();
   void StartSinks();

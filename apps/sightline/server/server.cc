@@ -89,7 +89,7 @@ class RunningServer final : public Server {
       return Fail(ErrorKind::kInvalidArgument, all);
     }
     plan_ = std::move(*plan);
-    if (const auto spec = context_.world.environment("SIGHTLINE_FAILPOINT")) SL_TRY(runtime::Failpoints::Parse(*spec, failpoints_));
+    SL_TRY(ArmFailpoints());
     SL_TRY(context_.world.files.CreateDirectories(config_.data));
     health_.SetNotReady("start", "recovering");
     // The ports first: a second server must fail before it touches anything.
@@ -130,6 +130,16 @@ class RunningServer final : public Server {
   }
 
  private:
+  Status ArmFailpoints() {
+    const std::optional<std::string> spec = context_.world.environment("SIGHTLINE_FAILPOINTS");
+    if (!spec || spec->empty()) return {};
+    if (auto armed = runtime::Failpoints::Parse(*spec, failpoints_); !armed) {
+      return std::unexpected(std::move(armed).error().In("SIGHTLINE_FAILPOINTS"));
+    }
+    log_.Warning("failpoints are armed: this server ends or fails where they say", {{"failpoints", *spec}});
+    return {};
+  }
+
   Status Bind() {
     serve::ServerOptions options;
     options.host = config_.listen.http.host;
