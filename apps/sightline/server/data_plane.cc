@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "apps/sightline/plan_input.h"
 #include "apps/sightline/references.h"
 #include "sightline/runtime/random.h"
 #include "sightline/stores/statistics/embedded/duckdb_store.h"
@@ -57,29 +58,21 @@ Status DataPlane::MakeTopics() {
 }
 
 Status DataPlane::StartEngine() {
-  flow::ReferenceStore& store = reference_store_;
   const flow::Plan& plan = settings_.plan;
   const config::Config& config = settings_.config;
-  context_ = std::make_unique<flow::TaskContext>(flow::TaskContext{
-      .runtime = settings_.runtime,
-      .bus = *bus_,
-      .plan = plan,
-      .references = catalog_,
-      .versions = [&store, &plan](const std::string& name, std::uint64_t version) -> Result<flow::ReferenceHandle> {
-        for (const flow::ReferencePlan& reference : plan.references) {
-          if (reference.name == name) return store.Load(name, reference.schema, reference.key, version);
-        }
-        return Fail(ErrorKind::kNotFound, "the reference " + name + " is no longer configured, and kept input was joined with it");
-      },
-      .directory = directory_ + "/flow",
-      .live = settings_.live,
-      .policy = {.interval = std::min(config.checkpoint.interval, std::chrono::milliseconds(1000)),
-                 .snapshot_interval = std::chrono::milliseconds(10'000),
-                 .snapshot_records = config.checkpoint.records},
-      .limits = {.record_bytes_max = static_cast<std::uint32_t>(config.limits.ingest.line_max),
-                 .depth_max = static_cast<std::uint32_t>(config.limits.ingest.depth_max),
-                 .fields_max = static_cast<std::uint32_t>(config.limits.ingest.fields_max)},
-      .seed = runtime::SystemEntropy()});
+  context_ = std::make_unique<flow::TaskContext>(
+      flow::TaskContext{.runtime = settings_.runtime,
+                        .bus = *bus_,
+                        .plan = plan,
+                        .references = catalog_,
+                        .versions = VersionsOf(reference_store_, plan),
+                        .directory = directory_ + "/flow",
+                        .live = settings_.live,
+                        .policy = {.interval = std::min(config.checkpoint.interval, std::chrono::milliseconds(1000)),
+                                   .snapshot_interval = std::chrono::milliseconds(10'000),
+                                   .snapshot_records = config.checkpoint.records},
+                        .limits = DecoderLimitsOf(config.limits.ingest),
+                        .seed = runtime::SystemEntropy()});
   flow::Engine::Options options;
   options.threads = settings_.threads;
   const ops::Log log = settings_.log.For("flow");

@@ -64,15 +64,20 @@ Result<std::unique_ptr<Journal>> Journal::Open(runtime::Runtime runtime, std::st
   return journal;
 }
 
-Status Journal::Recover(std::optional<Recovered>& recovered) {
-  recovered.reset();
+Result<std::optional<Recovered>> Journal::Read(runtime::Runtime runtime, std::string directory, std::uint64_t fingerprint) {
+  SL_ASSIGN_OR_RETURN(const bool exists, runtime.files.Exists(directory));
+  if (!exists) return std::optional<Recovered>();
+  return Journal(runtime, std::move(directory), fingerprint).ReadNewest();
+}
+
+Result<std::optional<Recovered>> Journal::ReadNewest() {
   SL_ASSIGN_OR_RETURN(const std::vector<runtime::FileInfo> entries, runtime_.files.List(directory_));
   std::optional<std::uint64_t> newest;
   for (const runtime::FileInfo& entry : entries) {
     const std::optional<std::uint64_t> number = NumberOf(entry.name, "journal-", "");
     if (number && (!newest || *number > *newest)) newest = number;
   }
-  if (!newest) return {};
+  if (!newest) return std::optional<Recovered>();
   number_ = *newest;
   Recovered found;
   SL_ASSIGN_OR_RETURN(const bool whole, ReadJournal(JournalPath(number_), found));
@@ -80,10 +85,15 @@ Status Journal::Recover(std::optional<Recovered>& recovered) {
     return Fail(ErrorKind::kCorruption, JournalPath(number_) + " does not begin with a snapshot: the file is damaged; restore " +
                                             directory_ + " or start the pipeline anew with --from earliest");
   }
+  for (const RunFile& run : runs_) found.id_runs.push_back(RunPath(run.number));
+  return std::optional<Recovered>(std::move(found));
+}
+
+Status Journal::Recover(std::optional<Recovered>& recovered) {
+  SL_ASSIGN_OR_RETURN(recovered, ReadNewest());
+  if (!recovered) return {};
   SL_ASSIGN_OR_RETURN(file_, runtime_.files.Open(JournalPath(number_), runtime::OpenMode::kReadWrite));
   SL_TRY(file_->Truncate(position_));
-  for (const RunFile& run : runs_) found.id_runs.push_back(RunPath(run.number));
-  recovered = std::move(found);
   return RemoveOld(number_);
 }
 

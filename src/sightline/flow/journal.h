@@ -61,6 +61,8 @@ class Journal {
   // committed and is cut off. kFailedPrecondition when it belongs to another plan than `fingerprint`.
   static Result<std::unique_ptr<Journal>> Open(runtime::Runtime runtime, std::string directory, std::uint64_t fingerprint,
                                                std::optional<Recovered>& recovered);
+  // What Open would find, without changing anything: for a look at data that nobody works on. Nothing when there is no journal.
+  static Result<std::optional<Recovered>> Read(runtime::Runtime runtime, std::string directory, std::uint64_t fingerprint);
 
   Status Commit(const CommitPoint& point);
   Status NoteActivation(const ReferenceActivation& activation);
@@ -79,6 +81,7 @@ class Journal {
       : runtime_(runtime), directory_(std::move(directory)), fingerprint_(fingerprint) {}
   Status Append(std::uint8_t type, std::string_view payload);
   Status Recover(std::optional<Recovered>& recovered);
+  Result<std::optional<Recovered>> ReadNewest();
   Result<bool> ReadJournal(const std::string& path, Recovered& into);
   Status ReadEntry(std::uint8_t type, std::string_view payload, const std::string& path, Recovered& into);
   Status RemoveOld(std::uint64_t keep_journal);

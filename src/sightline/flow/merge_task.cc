@@ -25,7 +25,7 @@ class MergeTask final : public Task {
     std::vector<std::int64_t> start;
     for (const bus::TopicInfo::PartitionInfo& partition : info.partitions) start.push_back(partition.start.value);
     CommittedPartition::Settings settings;
-    settings.directory = context_.directory + "/" + plan_.name + "/0";
+    settings.directory = JournalDirectory(context_.directory, plan_, Partition(0));
     const auto make = [&](std::uint64_t) {
       auto made = std::make_unique<MergeProcessor>(context_.plan, root_, static_cast<std::int32_t>(inputs_.size()));
       processor_ = made.get();

@@ -25,7 +25,7 @@ class RootTask final : public Task {
     SL_ASSIGN_OR_RETURN(const bus::TopicInfo info, context_.bus.Describe(dataset_.topic));
     const std::int64_t start = info.partitions[static_cast<std::size_t>(partition_.value)].start.value;
     CommittedPartition::Settings settings;
-    settings.directory = context_.directory + "/" + plan_.name + "/" + std::to_string(partition_.value);
+    settings.directory = JournalDirectory(context_.directory, plan_, partition_);
     settings.partition = partition_;
     settings.seed = context_.seed;
     const auto make = [&](std::uint64_t seed) {
@@ -181,6 +181,10 @@ class RootTask final : public Task {
 };
 
 }  // namespace
+
+std::string JournalDirectory(const std::string& directory, const PipelinePlan& pipeline, Partition partition) {
+  return directory + "/" + pipeline.name + "/" + std::to_string(partition.value);
+}
 
 Result<std::unique_ptr<Task>> OpenRootTask(const TaskContext& context, int root, Partition partition) {
   auto task = std::make_unique<RootTask>(context, root, partition);

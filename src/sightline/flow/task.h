@@ -70,6 +70,9 @@ class Task {
   virtual TaskStatus status() const = 0;
 };
 
+// Where the task of a pipeline's partition keeps its journal, below TaskContext::directory.
+std::string JournalDirectory(const std::string& directory, const PipelinePlan& pipeline, Partition partition);
+
 // Opens the task of a root pipeline (one a partition of its dataset), or of a merge (partition 0 alone).
 Result<std::unique_ptr<Task>> OpenRootTask(const TaskContext& context, int root, Partition partition);
 Result<std::unique_ptr<Task>> OpenMergeTask(const TaskContext& context, int root);
