@@ -317,6 +317,12 @@ int CommandLine::Usage(const std::string& message, std::string_view command) {
 }
 
 int CommandLine::Main(const std::vector<std::string>& arguments) {
+  // "help COMMAND" is how some ask.
+  if (!arguments.empty() && arguments[0] == "help") {
+    std::vector<std::string> asked(arguments.begin() + 1, arguments.end());
+    asked.emplace_back("--help");
+    return Main(asked);
+  }
   *values_ = Globals{};
   auto scan = ScanWords(arguments);
   if (!scan) return Usage(scan.error(), "");

@@ -34,7 +34,7 @@ Result<Json> Letters(Context& context, const std::string& pipeline, const std::s
     pipelines.clear();
     for (const Json& one : all["pipelines"]) pipelines.push_back(one["name"].get<std::string>());
   }
-  Json letters = Json::array();
+  std::vector<Json> letters;
   std::set<std::string> seen;
   for (const std::string& name : pipelines) {
     std::string target = "/v1/pipelines/" + Escaped(name) + "/dead-letters?limit=" + std::to_string(limit);
@@ -45,10 +45,9 @@ Result<Json> Letters(Context& context, const std::string& pipeline, const std::s
       if (seen.insert(place).second) letters.push_back(std::move(letter));
     }
   }
-  std::ranges::stable_sort(
-      letters, [](const Json& a, const Json& b) { return a["received"].get<std::int64_t>() > b["received"].get<std::int64_t>(); });
-  if (letters.size() > static_cast<std::size_t>(limit)) letters.erase(letters.begin() + limit, letters.end());
-  return letters;
+  std::ranges::stable_sort(letters, std::ranges::greater(), [](const Json& letter) { return letter["received"].get<std::int64_t>(); });
+  letters.resize(std::min(letters.size(), static_cast<std::size_t>(limit)));
+  return Json(letters);
 }
 
 Result<Exit> DeadLetterLs(Context& context, const DeadLetterOptions& options) {

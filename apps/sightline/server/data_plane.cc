@@ -4,6 +4,7 @@
 
 #include "apps/sightline/plan_input.h"
 #include "apps/sightline/references.h"
+#include "apps/sightline/server/statistics_retention.h"
 #include "sightline/runtime/random.h"
 #include "sightline/stores/statistics/embedded/duckdb_store.h"
 
@@ -43,7 +44,7 @@ Status DataPlane::Start() {
   }
   SL_TRY(StartEngine());
   StartSinks();
-  watcher_ = std::thread([this] { WatchReferences(); });
+  watcher_ = std::thread([this] { Housekeep(); });
   return {};
 }
 
@@ -52,8 +53,6 @@ Status DataPlane::MakeTopics() {
   bus::TopicSpec owned;
   owned.segment_bytes = kOwnedSegmentBytes;
   owned.durability = bus::Durability::kOs;  // commits sync
-  const config::Config& config = settings_.config;
-  if (!config.datasets.empty()) owned.retain_time = config.datasets.front().retain.time;
   return flow::EnsureOwnedTopics(*bus_, settings_.plan, owned);
 }
 
@@ -102,12 +101,14 @@ Result<flow::ReferenceHandle> DataPlane::Reload(const std::string& name) {
   return ReloadReference(*reference, settings_.runtime.files, reference_store_, catalog_);
 }
 
-// A changed source becomes a new version without a restart; a broken one is reported and the version in effect stays.
-void DataPlane::WatchReferences() {
+// Old results go. A changed source becomes a new version without a restart; a broken one is reported and the version in effect stays.
+void DataPlane::Housekeep() {
   std::map<std::string, std::string> reported;
+  StatisticsRetention retention(*statistics_, settings_.plan, settings_.runtime.clock, settings_.log.For("retention"));
   std::unique_lock lock(watch_mutex_);
   while (!watch_wake_.wait_for(lock, kReferencePoll, [this] { return stopping_; })) {
     lock.unlock();
+    retention.Step();
     for (const config::ReferenceConfig& reference : settings_.config.references) {
       const flow::ReferenceHandle before = catalog_.Newest(reference.name);
       const Result<flow::ReferenceHandle> now = Reload(reference.name);

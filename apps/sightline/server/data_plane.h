@@ -54,7 +54,7 @@ class DataPlane {
   Status MakeTopics();
   Status StartEngine();
   void StartSinks();
-  void WatchReferences();
+  void Housekeep();
 
   Settings settings_;
   std::string directory_;

@@ -165,7 +165,7 @@ class RunningServer final : public Server {
       letters.segment_bytes = 16ULL << 20;
       letters.durability = config_.TopicOf(dataset).durability;
       letters.interval = config_.TopicOf(dataset).interval;
-      letters.retain_time = dataset.retain.time;
+      letters.retain_time = dataset.retain.dead_letters;
       datasets.push_back({.name = dataset.name,
                           .contract = &dataset.contract,
                           .topic = dataset.topic,

@@ -203,6 +203,7 @@ Status EnsureOwnedTopics(bus::Bus& bus, const Plan& plan, const bus::TopicSpec& 
   for (std::size_t i = 0; i < plan.pipelines.size(); ++i) {
     bus::TopicSpec spec = like;
     spec.owned = true;
+    spec.retain_time = plan.pipelines[i].retain.topics;
     spec.partitions = PartitionsOf(plan, static_cast<int>(i));
     spec.name = Plan::ResultsTopic(plan.pipelines[i].name);
     SL_TRY(bus.EnsureTopic(spec));

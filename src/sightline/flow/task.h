@@ -77,7 +77,8 @@ std::string JournalDirectory(const std::string& directory, const PipelinePlan& p
 Result<std::unique_ptr<Task>> OpenRootTask(const TaskContext& context, int root, Partition partition);
 Result<std::unique_ptr<Task>> OpenMergeTask(const TaskContext& context, int root);
 
-// The topics that the pipelines of a plan own, to be made before any task is opened.
+// The topics that the pipelines of a plan own, to be made before any task is opened. Name, partitions, owner and retention by time
+// come from the plan, the rest from `like`.
 Status EnsureOwnedTopics(bus::Bus& bus, const Plan& plan, const bus::TopicSpec& like);
 // How many partitions a pipeline's topics have: those of its dataset, or one behind a merge.
 std::int32_t PartitionsOf(const Plan& plan, int pipeline);
