@@ -92,6 +92,7 @@ class RunningServer final : public Server {
     SL_TRY(OpenFront());
     SL_TRY(RecordConfiguration(context_.world.files, config_.data, config_.file));
     SL_TRY(WriteServerFile(config_.data, {.pid = getpid(), .url = http_->url()}));
+    ready_ = true;
     health_.SetNotReady("start", "");
     log_.Info("ready", {{"http", http_->url()}, {"health", health_http_->url()}, {"data", config_.data}, {"version", kVersion}});
     return {};
@@ -119,8 +120,11 @@ class RunningServer final : public Server {
     Status first;
     if (plane_) first = plane_->Stop();
     intake_.reset();
-    (void)RemoveServerFile(context_.world.files, config_.data);
-    log_.Info("stopped", {{"clean", first.has_value()}});
+    // One that did not get as far has no file there: what is there belongs to the directory's owner.
+    if (ready_) {
+      (void)RemoveServerFile(context_.world.files, config_.data);
+      log_.Info("stopped", {{"clean", first.has_value()}});
+    }
     return first;
   }
 
@@ -269,6 +273,7 @@ class RunningServer final : public Server {
   std::unique_ptr<serve::HttpServer> health_http_;
   std::unique_ptr<serve::HttpServer> http_;
   std::string url_;
+  bool ready_ = false;
   bool stopped_ = false;
 };
 
