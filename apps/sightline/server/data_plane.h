@@ -56,7 +56,7 @@ class DataPlane {
   Status MakeTopics();
   Status StartEngine();
   void StartSinks();
-  void WatchReferences();
+  void Housekeep();
 
   Settings settings_;
   std::string directory_;

@@ -9,6 +9,7 @@ namespace sightline::flow {
 namespace {
 
 constexpr std::size_t kAppendRecords = 4096;
+constexpr std::size_t kSeedBytes = 8;
 
 std::unexpected<Error> DamagedRun(const std::string& path) {
   return Fail(ErrorKind::kCorruption, path +
@@ -26,6 +27,28 @@ std::uint64_t FamilyFingerprint(const Plan& plan, int root) {
   return Hash64(all);
 }
 
+Result<std::uint64_t> SeedOf(const Snapshot& snapshot) {
+  if (snapshot.state.size() < kSeedBytes) return Fail(ErrorKind::kCorruption, "a snapshot without state");
+  return LoadLe<std::uint64_t>(snapshot.state.data());
+}
+
+Status LoadSnapshot(PartitionState& into, const Recovered& recovered, runtime::FileSystem& files, const ReferenceVersions& versions) {
+  SL_TRY(into.LoadState(std::string_view(recovered.snapshot.state).substr(kSeedBytes)));
+  for (const auto& [name, version] : recovered.snapshot.references) {
+    SL_ASSIGN_OR_RETURN(ReferenceHandle table, versions(name, version));
+    into.Activate(std::move(table));
+  }
+  for (const IdRunFile& kept : recovered.id_runs) {
+    SL_ASSIGN_OR_RETURN(const std::unique_ptr<runtime::File> file, files.Open(kept.path, runtime::OpenMode::kRead));
+    SL_ASSIGN_OR_RETURN(const std::uint64_t size, file->Size());
+    if (size != kept.bytes || size == 0) return DamagedRun(kept.path);
+    SL_ASSIGN_OR_RETURN(const std::string_view run, file->Map(size));
+    if (Crc32c(run) != kept.crc) return DamagedRun(kept.path);
+    if (Status loaded = into.LoadDedupe(run); !loaded) return std::unexpected(std::move(loaded.error()).In(kept.path));
+  }
+  return {};
+}
+
 Result<std::unique_ptr<CommittedPartition>> CommittedPartition::Open(runtime::Runtime runtime, bus::Bus& bus, const Plan& plan, int root,
                                                                      Settings settings, std::vector<std::int64_t> start,
                                                                      const ReferenceVersions& versions, const Factory& factory) {
@@ -35,7 +58,6 @@ Result<std::unique_ptr<CommittedPartition>> CommittedPartition::Open(runtime::Ru
   made->name_ = plan.pipelines[static_cast<std::size_t>(root)].name + "/" + std::to_string(settings.partition.value);
   std::optional<Recovered> recovered;
   SL_ASSIGN_OR_RETURN(made->journal_, Journal::Open(runtime, settings.directory, FamilyFingerprint(plan, root), recovered));
-  // The seed of hashed keys stands at the head of the state: it must outlive restarts.
   made->seed_ = settings.seed;
   const bool goes_on = recovered && !recovered->other_plan;
   if (recovered && recovered->other_plan && !settings.replace) {
@@ -46,8 +68,9 @@ Result<std::unique_ptr<CommittedPartition>> CommittedPartition::Open(runtime::Ru
                     "earlier results stay until the new ones take their place");
   }
   if (goes_on) {
-    if (recovered->snapshot.state.size() < 8) return Fail(ErrorKind::kCorruption, settings.directory + ": a snapshot without state");
-    made->seed_ = LoadLe<std::uint64_t>(recovered->snapshot.state.data());
+    const Result<std::uint64_t> seed = SeedOf(recovered->snapshot);
+    if (!seed) return Fail(ErrorKind::kCorruption, settings.directory + ": " + seed.error().message);
+    made->seed_ = *seed;
   }
   made->processor_ = factory(made->seed_);
   SL_TRY(made->OpenOutputs(bus, plan, root, settings));
@@ -104,19 +127,7 @@ Status CommittedPartition::Recover(const Recovered& recovered, runtime::Runtime 
       snapshot.point.outputs.size() != outputs_.size() || recovered.last.outputs.size() != outputs_.size()) {
     return Fail(ErrorKind::kCorruption, name_ + ": the journal was written for other topics");
   }
-  SL_TRY(processor_->LoadState(std::string_view(snapshot.state).substr(8)));
-  for (const auto& [name, version] : snapshot.references) {
-    SL_ASSIGN_OR_RETURN(ReferenceHandle table, versions(name, version));
-    processor_->Activate(std::move(table));
-  }
-  for (const IdRunFile& kept : recovered.id_runs) {
-    SL_ASSIGN_OR_RETURN(const std::unique_ptr<runtime::File> file, runtime.files.Open(kept.path, runtime::OpenMode::kRead));
-    SL_ASSIGN_OR_RETURN(const std::uint64_t size, file->Size());
-    if (size != kept.bytes || size == 0) return DamagedRun(kept.path);
-    SL_ASSIGN_OR_RETURN(const std::string_view run, file->Map(size));
-    if (Crc32c(run) != kept.crc) return DamagedRun(kept.path);
-    if (Status loaded = processor_->LoadDedupe(run); !loaded) return std::unexpected(std::move(loaded.error()).In(kept.path));
-  }
+  SL_TRY(LoadSnapshot(*processor_, recovered, runtime.files, versions));
   activations_ = recovered.activations;
   positions_ = snapshot_positions_ = snapshot.point.inputs;
   replay_end_ = recovered.last.inputs[0];

@@ -102,6 +102,11 @@ class CommittedPartition {
   std::vector<std::string_view> scratch_;
 };
 
+// Brings a processor into the state of a snapshot: its state without the seed at its head, references, dedupe ids.
+Status LoadSnapshot(PartitionState& into, const Recovered& recovered, runtime::FileSystem& files, const ReferenceVersions& versions);
+// The seed of hashed keys stands at the head of the state: it must outlive restarts. kCorruption when there is none.
+Result<std::uint64_t> SeedOf(const Snapshot& snapshot);
+
 // A fingerprint of a root pipeline and all that hang on it.
 std::uint64_t FamilyFingerprint(const Plan& plan, int root);
 

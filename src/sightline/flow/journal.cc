@@ -77,30 +77,40 @@ Result<std::unique_ptr<Journal>> Journal::Open(runtime::Runtime runtime, std::st
   return journal;
 }
 
-Status Journal::Recover(std::optional<Recovered>& recovered) {
-  recovered.reset();
+Result<std::optional<Recovered>> Journal::Read(runtime::Runtime runtime, std::string directory, std::uint64_t fingerprint) {
+  SL_ASSIGN_OR_RETURN(const bool exists, runtime.files.Exists(directory));
+  if (!exists) return std::optional<Recovered>();
+  std::string bytes;
+  return Journal(runtime, std::move(directory), fingerprint).ReadNewest(bytes);
+}
+
+Result<std::optional<Recovered>> Journal::ReadNewest(std::string& bytes) {
   SL_ASSIGN_OR_RETURN(const std::vector<runtime::FileInfo> entries, runtime_.files.List(directory_));
   std::optional<std::uint64_t> newest;
   for (const runtime::FileInfo& entry : entries) {
     const std::optional<std::uint64_t> number = NumberOf(entry.name, "journal-", "");
     if (number && (!newest || *number > *newest)) newest = number;
   }
-  if (!newest) return {};
+  if (!newest) return std::optional<Recovered>();
   number_ = *newest;
   Recovered found;
-  std::string bytes;
   SL_ASSIGN_OR_RETURN(const bool whole, ReadJournal(JournalPath(number_), bytes, found));
   if (!whole) {
     return Fail(ErrorKind::kCorruption, JournalPath(number_) + " does not begin with a snapshot: the file is damaged; restore " +
                                             directory_ + " or start the pipeline anew with --from earliest");
   }
+  for (const RunFile& run : runs_) found.id_runs.push_back({RunPath(run.number), run.bytes, run.crc});
+  return std::optional<Recovered>(std::move(found));
+}
+
+Status Journal::Recover(std::optional<Recovered>& recovered) {
+  std::string bytes;
+  SL_ASSIGN_OR_RETURN(recovered, ReadNewest(bytes));
+  if (!recovered) return {};
   SL_ASSIGN_OR_RETURN(file_, runtime_.files.Open(JournalPath(number_), runtime::OpenMode::kReadWrite));
   SL_TRY(MakeDurable(bytes));
-  for (const RunFile& run : runs_) found.id_runs.push_back({RunPath(run.number), run.bytes, run.crc});
-  const bool other_plan = found.other_plan;
-  recovered = std::move(found);
   SL_TRY(RemoveOld(number_));
-  if (other_plan) runs_.clear();  // ids of another plan are not carried over
+  if (recovered->other_plan) runs_.clear();  // ids of another plan are not carried over
   return {};
 }
 

@@ -72,6 +72,8 @@ class Journal {
   // snapshot taken then takes its place.
   static Result<std::unique_ptr<Journal>> Open(runtime::Runtime runtime, std::string directory, std::uint64_t fingerprint,
                                                std::optional<Recovered>& recovered);
+  // What Open would find, without changing anything: for a look at data that nobody works on. Nothing when there is no journal.
+  static Result<std::optional<Recovered>> Read(runtime::Runtime runtime, std::string directory, std::uint64_t fingerprint);
 
   Status Commit(const CommitPoint& point);
   Status NoteActivation(const ReferenceActivation& activation);
@@ -91,6 +93,7 @@ class Journal {
       : runtime_(runtime), directory_(std::move(directory)), fingerprint_(fingerprint) {}
   Status Append(std::uint8_t type, std::string_view payload);
   Status Recover(std::optional<Recovered>& recovered);
+  Result<std::optional<Recovered>> ReadNewest(std::string& bytes);
   Result<bool> ReadJournal(const std::string& path, std::string& bytes, Recovered& into);
   Status CheckTail(std::string_view bytes, const std::string& path) const;
   Status MakeDurable(std::string_view bytes);

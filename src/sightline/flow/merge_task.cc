@@ -28,8 +28,8 @@ class MergeTask final : public Task {
       SL_TRY(HoldFrom(context_.bus, "flow." + plan_.name, inputs_[p], Offset(start[p])));
     }
     CommittedPartition::Settings settings;
-    settings.directory = context_.directory + "/" + plan_.name + "/0";
     settings.replace = context_.from.has_value();  // from the topic's start: results of other generations are passed over
+    settings.directory = JournalDirectory(context_.directory, plan_, Partition(0));
     const auto make = [&](std::uint64_t) {
       auto made = std::make_unique<MergeProcessor>(context_.plan, root_, static_cast<std::int32_t>(inputs_.size()));
       processor_ = made.get();

@@ -103,6 +103,8 @@ std::expected<Plan, std::vector<PlanProblem>> CompilePlan(const PlanInput& input
   plan.references = input.references;
   std::vector<PlanProblem> problems;
   for (const PipelineSpec* spec : InOrder(input, problems)) {
+    // What reads from a pipeline with a mistake can't be compiled; its own mistakes show when that one is mended.
+    if (plan.FindDataset(spec->from) == nullptr && plan.Find(spec->from) < 0) continue;
     PipelineCompiler compiler(plan, *spec, problems);
     if (std::optional<PipelinePlan> compiled = compiler.Compile(static_cast<int>(plan.pipelines.size()))) {
       plan.pipelines.push_back(std::move(*compiled));

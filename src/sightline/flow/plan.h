@@ -89,6 +89,7 @@ struct PipelinePlan {
   bool ranked = false;
   bool to_statistics = false;
   bool to_live = false;
+  RetainResultsSpec retain;           // no part of the fingerprint
   std::uint64_t fingerprint = 0;      // of the canonical plan from the dataset on, partition epoch and semantics version
   std::string canonical;              // what the fingerprint is of; also shown by `plan`
 };

@@ -15,7 +15,7 @@
 #include "sightline/flow/offset_set.h"
 #include "sightline/flow/partition_state.h"
 #include "sightline/flow/plan.h"
-#include "sightline/flow/recount.h"
+#include "sightline/flow/recount_windows.h"
 #include "sightline/flow/reference.h"
 #include "sightline/flow/window_store.h"
 #include "sightline/gate/decoder.h"

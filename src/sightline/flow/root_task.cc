@@ -28,7 +28,7 @@ class RootTask final : public Task {
     SL_TRY(HoldFrom(context_.bus, "flow." + plan_.name, inputs_[0], log.start));
     CommittedPartition::Settings settings;
     settings.replace = context_.from.has_value();
-    settings.directory = context_.directory + "/" + plan_.name + "/" + std::to_string(partition_.value);
+    settings.directory = JournalDirectory(context_.directory, plan_, partition_);
     settings.partition = partition_;
     settings.seed = context_.seed;
     const auto make = [&](std::uint64_t seed) {
@@ -263,6 +263,10 @@ class RootTask final : public Task {
 
 }  // namespace
 
+std::string JournalDirectory(const std::string& directory, const PipelinePlan& pipeline, Partition partition) {
+  return directory + "/" + pipeline.name + "/" + std::to_string(partition.value);
+}
+
 Result<std::unique_ptr<Task>> OpenRootTask(const TaskContext& context, int root, Partition partition) {
   auto task = std::make_unique<RootTask>(context, root, partition);
   SL_TRY(task->Open());
@@ -286,6 +290,7 @@ Status EnsureOwnedTopics(bus::Bus& bus, const Plan& plan, const bus::TopicSpec& 
   for (std::size_t i = 0; i < plan.pipelines.size(); ++i) {
     bus::TopicSpec spec = like;
     spec.owned = true;
+    spec.retain_time = plan.pipelines[i].retain.topics;
     spec.partitions = PartitionsOf(plan, static_cast<int>(i));
     spec.name = Plan::ResultsTopic(plan.pipelines[i].name);
     SL_TRY(bus.EnsureTopic(spec));

@@ -81,11 +81,15 @@ class Task {
   virtual TaskStatus status() const = 0;
 };
 
+// Where the task of a pipeline's partition keeps its journal, below TaskContext::directory.
+std::string JournalDirectory(const std::string& directory, const PipelinePlan& pipeline, Partition partition);
+
 // Opens the task of a root pipeline (one a partition of its dataset), or of a merge (partition 0 alone).
 Result<std::unique_ptr<Task>> OpenRootTask(const TaskContext& context, int root, Partition partition);
 Result<std::unique_ptr<Task>> OpenMergeTask(const TaskContext& context, int root);
 
-// The topics that the pipelines of a plan own, to be made before any task is opened.
+// The topics that the pipelines of a plan own, to be made before any task is opened. Name, partitions, owner and retention by time
+// come from the plan, the rest from `like`.
 Status EnsureOwnedTopics(bus::Bus& bus, const Plan& plan, const bus::TopicSpec& like);
 // Keeps an input from `start` on for a task that has no hold yet: before its state says where it reads, so that retention never comes
 // between the two.
