@@ -78,7 +78,7 @@ TEST(GroupIndex, OrderIsThatOfTheKeysThroughGrowthAndCompaction) {
   for (std::uint64_t seed = 1; seed <= 40; ++seed) {
     Keys keys(seed, seed % 2 == 0);
     const std::vector<int> family = seed % 3 == 0 ? std::vector<int>{1} : std::vector<int>{0};
-    GroupIndex index(keys.schema(), {0, 1, 2}, family);
+    GroupIndex index(keys.schema(), {0, 1, 2}, family, family);
     std::vector<Key> of_group;
     for (int piece = 0; piece < 12; ++piece) {
       std::vector<Key> rows;

@@ -45,7 +45,7 @@ struct TaskContext {
   CommitPolicy policy;
   gate::Decoder::Limits limits;
   std::uint64_t seed = 0;
-  std::optional<StartAt> from;  // where a changed pipeline begins; without it state of another plan is an error
+  std::optional<StartAt> from = std::nullopt;  // where a changed pipeline begins; without it state of another plan is an error
 };
 
 // A reading of one task for metrics and the status page.
