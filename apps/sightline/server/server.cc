@@ -30,7 +30,7 @@ namespace {
 
 ops::LogLevel LevelOf(const std::string& name) {
   if (name == "debug") return ops::LogLevel::kDebug;
-  if (name == "warning") return ops::LogLevel::kWarning;
+  if (name == "warn") return ops::LogLevel::kWarning;
   if (name == "error") return ops::LogLevel::kError;
   return ops::LogLevel::kInfo;
 }
