@@ -10,6 +10,7 @@ const VIEWS = ['live', 'location?location=0', 'location', 'explore', 'health', '
 
 export function commonTests(suite) {
   signInTests(suite);
+  linkTests(suite);
   liveTests(suite);
   keyboardTests(suite);
   historyTests(suite);
@@ -37,6 +38,15 @@ function signInTests(suite) {
     await page.keyboard.press('Enter');
     await page.getByRole('heading', { name: 'Accounts' }).waitFor();
     assert.match(page.url(), /#\/health$/, 'the address is kept through the sign-in');
+  }, { signedIn: false, allow: [/401/] });
+}
+
+function linkTests(suite) {
+  suite.test('a sign-in link that is used up leads to the sign-in page, which says so once', async ({ page, server }) => {
+    await page.goto(`${server.url}sign-in?code=used-up`);
+    await page.getByRole('heading', { name: 'Sign in to sightline' }).waitFor();
+    await page.getByRole('alert').filter({ hasText: 'used already' }).waitFor();
+    assert.equal(new URL(page.url()).search, '', 'the address is clean again');
   }, { signedIn: false, allow: [/401/] });
 }
 

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 
+#include "apps/sightline/plan_input.h"
 #include "apps/sightline/references.h"
+#include "apps/sightline/server/statistics_retention.h"
 #include "sightline/runtime/random.h"
 #include "sightline/stores/statistics/embedded/duckdb_store.h"
 
@@ -40,7 +42,7 @@ Status DataPlane::Start() {
   }
   SL_TRY(StartEngine());
   StartSinks();
-  watcher_ = std::thread([this] { WatchReferences(); });
+  watcher_ = std::thread([this] { Housekeep(); });
   return {};
 }
 
@@ -73,35 +75,26 @@ Status DataPlane::MakeTopics() {
   bus::TopicSpec owned;
   owned.segment_bytes = kOwnedSegmentBytes;
   owned.durability = bus::Durability::kOs;  // commits sync
-  const config::Config& config = settings_.config;
-  if (!config.datasets.empty()) owned.retain_time = config.datasets.front().retain.time;
   return flow::EnsureOwnedTopics(*bus_, settings_.plan, owned);
 }
 
 Status DataPlane::StartEngine() {
-  flow::ReferenceStore& store = reference_store_;
   const flow::Plan& plan = settings_.plan;
   const config::Config& config = settings_.config;
-  context_ = std::make_unique<flow::TaskContext>(flow::TaskContext{
-      .runtime = settings_.runtime,
-      .bus = *bus_,
-      .plan = plan,
-      .references = catalog_,
-      .versions = [&store, &plan](const std::string& name, std::uint64_t version) -> Result<flow::ReferenceHandle> {
-        for (const flow::ReferencePlan& reference : plan.references) {
-          if (reference.name == name) return store.Load(name, reference.schema, reference.key, version);
-        }
-        return Fail(ErrorKind::kNotFound, "the reference " + name + " is no longer configured, and kept input was joined with it");
-      },
-      .directory = directory_ + "/flow",
-      .live = settings_.live,
-      .policy = {.interval = std::min(config.checkpoint.interval, std::chrono::milliseconds(1000)),
-                 .snapshot_interval = std::chrono::milliseconds(10'000),
-                 .snapshot_records = config.checkpoint.records},
-      .limits = {.record_bytes_max = static_cast<std::uint32_t>(config.limits.ingest.line_max),
-                 .depth_max = static_cast<std::uint32_t>(config.limits.ingest.depth_max),
-                 .fields_max = static_cast<std::uint32_t>(config.limits.ingest.fields_max)},
-      .seed = runtime::SystemEntropy()});
+  context_ = std::make_unique<flow::TaskContext>(
+      flow::TaskContext{.runtime = settings_.runtime,
+                        .bus = *bus_,
+                        .plan = plan,
+                        .references = catalog_,
+                        .versions = VersionsOf(reference_store_, plan),
+                        .directory = directory_ + "/flow",
+                        .live = settings_.live,
+                        .policy = {.interval = std::min(config.checkpoint.interval, std::chrono::milliseconds(1000)),
+                                   .snapshot_interval = std::chrono::milliseconds(10'000),
+                                   .snapshot_records = config.checkpoint.records},
+                        .limits = DecoderLimitsOf(config.limits.ingest),
+                        .seed = runtime::SystemEntropy(),
+                        .from = settings_.from});
   flow::Engine::Options options;
   options.threads = settings_.threads;
   const ops::Log log = settings_.log.For("flow");
@@ -131,12 +124,14 @@ Result<flow::ReferenceHandle> DataPlane::Reload(const std::string& name) {
   return ReloadReference(*reference, settings_.runtime.files, reference_store_, catalog_);
 }
 
-// A changed source becomes a new version without a restart; a broken one is reported and the version in effect stays.
-void DataPlane::WatchReferences() {
+// Old results go. A changed source becomes a new version without a restart; a broken one is reported and the version in effect stays.
+void DataPlane::Housekeep() {
   std::map<std::string, std::string> reported;
+  StatisticsRetention retention(*statistics_, settings_.plan, settings_.runtime.clock, settings_.log.For("retention"));
   std::unique_lock lock(watch_mutex_);
   while (!watch_wake_.wait_for(lock, kReferencePoll, [this] { return stopping_; })) {
     lock.unlock();
+    retention.Step();
     for (const config::ReferenceConfig& reference : settings_.config.references) {
       const flow::ReferenceHandle before = catalog_.Newest(reference.name);
       const Result<flow::ReferenceHandle> now = Reload(reference.name);

@@ -96,6 +96,26 @@ void Rank(const RankOp& op, ColumnBatch& rows) {
   rows.columns.push_back(std::move(rank));
 }
 
+// A sum over sums that did not fit does not fit either: what is null for that reason must not pass for nothing.
+void SpreadOverflow(const Aggregate& aggregate, const Schema& before, const ColumnBatch& rows, std::span<const std::uint32_t> groups,
+                    std::span<const std::uint32_t> sorted, Column& into, std::vector<std::uint8_t>& overflow) {
+  const int flag = before.Find("overflow");
+  if (flag < 0 || aggregate.kind != AggregateKind::kSum || aggregate.type != FieldType::kInt64) return;
+  const Column& flags = rows.columns[static_cast<std::size_t>(flag)];
+  const Column& input = rows.columns[static_cast<std::size_t>(aggregate.input)];
+  if (flags.type != FieldType::kBool) return;
+  std::vector<std::uint8_t> spread(groups.size() + 1, 0);  // a group has a row at least
+  for (std::uint32_t row = 0; row < rows.rows; ++row) {
+    if (input.IsNull(row) && !flags.IsNull(row) && flags.int64s[row] != 0) spread[groups[row]] = 1;
+  }
+  for (std::size_t i = 0; i < sorted.size(); ++i) {
+    if (spread[sorted[i]] == 0) continue;
+    if (into.nulls.empty()) into.nulls.assign(sorted.size(), 0);
+    into.nulls[i] = 1;
+    overflow[i] = 1;
+  }
+}
+
 void Regroup(const RegroupOp& op, const Schema& before, const ResultShape& shape, const Schema& after, ColumnBatch& rows) {
   std::vector<int> family;
   for (int c : shape.group) {
@@ -104,7 +124,7 @@ void Regroup(const RegroupOp& op, const Schema& before, const ResultShape& shape
       if (before.fields[static_cast<std::size_t>(op.by[k])].name == name) family.push_back(static_cast<int>(k));
     }
   }
-  GroupIndex index(before, op.by, family);
+  GroupIndex index(before, op.by, family, family);
   StringDictionary texts;
   std::vector<std::uint32_t> all(rows.rows);
   std::iota(all.begin(), all.end(), 0U);
@@ -131,6 +151,7 @@ void Regroup(const RegroupOp& op, const Schema& before, const ResultShape& shape
     const Column& input = rows.columns[static_cast<std::size_t>(aggregate.input)];
     for (std::uint32_t row = 0; row < rows.rows; ++row) column.Add(groups[row], input, row, texts);
     column.Materialise(sorted, texts, into, overflow);
+    SpreadOverflow(aggregate, before, rows, groups, sorted, into, overflow);
   }
   if (out.columns.size() > op.by.size() + op.aggregates.size()) {
     out.columns.back().type = FieldType::kBool;
@@ -168,20 +189,18 @@ void ApplyEnrich(const EnrichOp& op, const ActiveReferences& references, ColumnB
   for (std::size_t t = 0; t < op.take.size(); ++t) {
     Column& to = added[t];
     const auto source = static_cast<std::size_t>(op.take[t]);
+    // Of the right type and length even when no version is loaded yet, or one without rows.
+    to.type = op.types[t];
+    const bool text = to.type == FieldType::kString;
+    const bool real = to.type == FieldType::kDouble;
+    to.strings.resize(text ? n : 0);
+    to.doubles.resize(real ? n : 0);
+    to.int64s.resize(text || real ? 0 : n);
     if (table == nullptr) {
-      // No version is loaded yet: every row is unknown, of the right type all the same.
-      to.type = FieldType::kString;
-      to.strings.resize(n);
       to.nulls.assign(n, 1);
       continue;
     }
     const Column& from = table->rows().columns[source];
-    to.type = from.type;
-    const bool text = to.type == FieldType::kString;
-    const bool real = to.type == FieldType::kDouble;
-    to.int64s.resize(text || real ? 0 : n);
-    to.doubles.resize(real ? n : 0);
-    to.strings.resize(text ? n : 0);
     for (std::size_t row = 0; row < n; ++row) {
       const std::int64_t at = found[row];
       if (at < 0 || from.IsNull(static_cast<std::size_t>(at))) {

@@ -81,9 +81,10 @@ Result<bool> LiveTail::Step() {
       std::vector<ResultRecord> records(batch->values.size());
       std::vector<LiveGroup> groups;
       for (std::size_t v = 0; v < records.size(); ++v) {
-        SL_TRY(DecodeResult(batch->values[v], source.shape->schema, records[v]));
         // Results of another generation have another shape or meaning: the board shows this one.
-        if (records[v].closed || records[v].rows.rows == 0 || records[v].header.generation != source.pipeline->fingerprint) continue;
+        if (GenerationOf(batch->values[v]) != source.pipeline->fingerprint) continue;
+        SL_TRY(DecodeResult(batch->values[v], source.shape->schema, records[v]));
+        if (records[v].closed || records[v].rows.rows == 0) continue;
         groups.push_back({records[v].header, &records[v].rows, 0, records[v].rows.rows});
       }
       if (!groups.empty()) live_.Publish(source.shape, groups);

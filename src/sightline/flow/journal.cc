@@ -13,7 +13,7 @@ namespace {
 constexpr std::uint8_t kSnapshotEntry = 1;
 constexpr std::uint8_t kCommitEntry = 2;
 constexpr std::uint8_t kActivationEntry = 3;
-constexpr std::uint32_t kFormatVersion = 1;
+constexpr std::uint32_t kFormatVersion = 2;
 constexpr std::size_t kEntryHeaderBytes = 9;  // length, CRC-32C, type
 constexpr std::uint64_t kJournalBytesMax = 8ULL << 30;
 
@@ -42,6 +42,18 @@ void PutEntry(std::string& out, std::uint8_t type, std::string_view payload) {
   writer.PutBytes(payload);
 }
 
+// The entry that begins at the first of `bytes` without its header's length and checksum: type, then payload. None when it is cut off or
+// fails its checksum.
+std::optional<std::string_view> EntryAt(std::string_view bytes) {
+  if (bytes.size() < kEntryHeaderBytes) return std::nullopt;
+  const auto length = LoadLe<std::uint32_t>(bytes.data());
+  const auto type = static_cast<std::uint8_t>(bytes[8]);
+  if (length > bytes.size() - kEntryHeaderBytes || type < kSnapshotEntry || type > kActivationEntry) return std::nullopt;
+  const std::string_view typed = bytes.substr(8, length + 1);
+  if (Crc32c(typed) != LoadLe<std::uint32_t>(bytes.data() + 4)) return std::nullopt;
+  return typed;
+}
+
 std::optional<std::uint64_t> NumberOf(std::string_view name, std::string_view prefix, std::string_view suffix) {
   if (!name.starts_with(prefix) || !name.ends_with(suffix) || name.size() <= prefix.size() + suffix.size()) return std::nullopt;
   const std::string_view digits = name.substr(prefix.size(), name.size() - prefix.size() - suffix.size());
@@ -59,49 +71,81 @@ std::string Journal::RunPath(std::uint64_t number) const { return directory_ + "
 Result<std::unique_ptr<Journal>> Journal::Open(runtime::Runtime runtime, std::string directory, std::uint64_t fingerprint,
                                                std::optional<Recovered>& recovered) {
   std::unique_ptr<Journal> journal(new Journal(runtime, std::move(directory), fingerprint));
-  SL_TRY(runtime.files.CreateDirectories(journal->directory_));
+  constexpr int kLevels = 3;  // <data>/flow/<pipeline>/<partition>
+  SL_TRY(runtime::CreateDirectoriesDurably(runtime.files, journal->directory_, kLevels));
   SL_TRY(journal->Recover(recovered));
   return journal;
 }
 
-Status Journal::Recover(std::optional<Recovered>& recovered) {
-  recovered.reset();
+Result<std::optional<Recovered>> Journal::Read(runtime::Runtime runtime, std::string directory, std::uint64_t fingerprint) {
+  SL_ASSIGN_OR_RETURN(const bool exists, runtime.files.Exists(directory));
+  if (!exists) return std::optional<Recovered>();
+  std::string bytes;
+  return Journal(runtime, std::move(directory), fingerprint).ReadNewest(bytes);
+}
+
+Result<std::optional<Recovered>> Journal::ReadNewest(std::string& bytes) {
   SL_ASSIGN_OR_RETURN(const std::vector<runtime::FileInfo> entries, runtime_.files.List(directory_));
   std::optional<std::uint64_t> newest;
   for (const runtime::FileInfo& entry : entries) {
     const std::optional<std::uint64_t> number = NumberOf(entry.name, "journal-", "");
     if (number && (!newest || *number > *newest)) newest = number;
   }
-  if (!newest) return {};
+  if (!newest) return std::optional<Recovered>();
   number_ = *newest;
   Recovered found;
-  SL_ASSIGN_OR_RETURN(const bool whole, ReadJournal(JournalPath(number_), found));
+  SL_ASSIGN_OR_RETURN(const bool whole, ReadJournal(JournalPath(number_), bytes, found));
   if (!whole) {
     return Fail(ErrorKind::kCorruption, JournalPath(number_) + " does not begin with a snapshot: the file is damaged; restore " +
                                             directory_ + " or start the pipeline anew with --from earliest");
   }
+  for (const RunFile& run : runs_) found.id_runs.push_back({RunPath(run.number), run.bytes, run.crc});
+  return std::optional<Recovered>(std::move(found));
+}
+
+Status Journal::Recover(std::optional<Recovered>& recovered) {
+  std::string bytes;
+  SL_ASSIGN_OR_RETURN(recovered, ReadNewest(bytes));
+  if (!recovered) return {};
   SL_ASSIGN_OR_RETURN(file_, runtime_.files.Open(JournalPath(number_), runtime::OpenMode::kReadWrite));
+  SL_TRY(MakeDurable(bytes));
+  SL_TRY(RemoveOld(number_));
+  if (recovered->other_plan) runs_.clear();  // ids of another plan are not carried over
+  return {};
+}
+
+// An entry is written when the one before it is durable: what is not whole and has a whole one behind it was damaged.
+Status Journal::CheckTail(std::string_view bytes, const std::string& path) const {
+  for (std::uint64_t at = position_ + 1; at < bytes.size(); ++at) {
+    if (!EntryAt(bytes.substr(at))) continue;
+    return Fail(ErrorKind::kCorruption,
+                path + " is damaged at byte " + std::to_string(position_) + ": what was committed behind it, from byte " +
+                    std::to_string(at) + " on, can't be told; restore " + directory_ + " or start the pipeline anew with --from earliest");
+  }
+  return {};
+}
+
+// What was read may be in memory alone, after a sync that failed, and a second sync would not write it: the entries behind the
+// snapshot are written once more, as they are. The snapshot was synced before the file had its name.
+Status Journal::MakeDurable(std::string_view bytes) {
   SL_TRY(file_->Truncate(position_));
-  for (const RunFile& run : runs_) found.id_runs.push_back(RunPath(run.number));
-  recovered = std::move(found);
-  return RemoveOld(number_);
+  SL_TRY(file_->WriteAt(snapshot_bytes_, bytes.substr(snapshot_bytes_, position_ - snapshot_bytes_)));
+  SL_TRY(file_->Sync());
+  return runtime_.files.SyncDirectory(directory_);
 }
 
 // Reads entries up to the first that is cut off or fails its checksum; true if there was a snapshot.
-Result<bool> Journal::ReadJournal(const std::string& path, Recovered& into) {
-  SL_ASSIGN_OR_RETURN(const std::string bytes, runtime::ReadFile(runtime_.files, path, kJournalBytesMax));
+Result<bool> Journal::ReadJournal(const std::string& path, std::string& bytes, Recovered& into) {
+  SL_ASSIGN_OR_RETURN(bytes, runtime::ReadFile(runtime_.files, path, kJournalBytesMax));
   bool snapshot = false;
   position_ = 0;
-  while (bytes.size() - position_ >= kEntryHeaderBytes) {
-    const char* at = bytes.data() + position_;
-    const auto length = LoadLe<std::uint32_t>(at);
-    if (length > bytes.size() - position_ - kEntryHeaderBytes) break;
-    const std::string_view typed(at + 8, length + 1);
-    if (Crc32c(typed) != LoadLe<std::uint32_t>(at + 4)) break;
-    SL_TRY(ReadEntry(static_cast<std::uint8_t>(typed[0]), typed.substr(1), path, into));
+  while (const auto entry = EntryAt(std::string_view(bytes).substr(position_))) {
+    SL_TRY(ReadEntry(static_cast<std::uint8_t>((*entry)[0]), entry->substr(1), path, into));
+    position_ += kEntryHeaderBytes + entry->size() - 1;
+    if (!snapshot) snapshot_bytes_ = position_;
     snapshot = true;
-    position_ += kEntryHeaderBytes + length;
   }
+  SL_TRY(CheckTail(bytes, path));
   return snapshot;
 }
 
@@ -116,10 +160,11 @@ Status Journal::ReadEntry(std::uint8_t type, std::string_view payload, const std
     case kSnapshotEntry: {
       if (in.Get<std::uint32_t>() != kFormatVersion) return damaged();
       const auto fingerprint = in.Get<std::uint64_t>();
-      if (fingerprint != fingerprint_) {
-        return Fail(ErrorKind::kFailedPrecondition, directory_ + " holds the state of another version of this pipeline");
-      }
+      into.other_plan = fingerprint != fingerprint_;
       into.snapshot.point = GetPoint(in);
+      into.snapshot.origin = GetPoint(in);
+      const std::uint64_t topics = in.GetVarint();
+      for (std::uint64_t i = 0; i < topics && in.ok(); ++i) into.snapshot.topics.emplace_back(in.GetString());
       const std::uint64_t references = in.GetVarint();
       for (std::uint64_t i = 0; i < references && in.ok(); ++i) {
         const std::string name(in.GetString());
@@ -130,6 +175,7 @@ Status Journal::ReadEntry(std::uint8_t type, std::string_view payload, const std
         RunFile run;
         run.number = in.Get<std::uint64_t>();
         run.bytes = in.Get<std::uint64_t>();
+        run.crc = in.Get<std::uint32_t>();
         run.forgotten_at = in.Get<std::int64_t>();
         runs_.push_back(run);
       }
@@ -190,7 +236,7 @@ Status Journal::TakeSnapshot(const Snapshot& snapshot, const IdRun& run, std::in
   }
   const std::uint64_t next = number_ + 1;
   if (!run.bytes.empty()) {
-    runs.push_back({next, run.bytes.size(), run.forgotten_at});
+    runs.push_back({next, run.bytes.size(), Crc32c(run.bytes), run.forgotten_at});
     SL_ASSIGN_OR_RETURN(std::unique_ptr<runtime::File> file, runtime_.files.Open(RunPath(next), runtime::OpenMode::kCreate));
     SL_TRY(file->Truncate(0));
     SL_TRY(file->WriteAt(0, run.bytes));
@@ -203,6 +249,9 @@ Status Journal::TakeSnapshot(const Snapshot& snapshot, const IdRun& run, std::in
   writer.Put(kFormatVersion);
   writer.Put(fingerprint_);
   PutPoint(writer, snapshot.point);
+  PutPoint(writer, snapshot.origin);
+  writer.PutVarint(snapshot.topics.size());
+  for (const std::string& topic : snapshot.topics) writer.PutString(topic);
   writer.PutVarint(snapshot.references.size());
   for (const auto& [name, version] : snapshot.references) {
     writer.PutString(name);
@@ -212,6 +261,7 @@ Status Journal::TakeSnapshot(const Snapshot& snapshot, const IdRun& run, std::in
   for (const RunFile& file : runs) {
     writer.Put(file.number);
     writer.Put(file.bytes);
+    writer.Put(file.crc);
     writer.Put(file.forgotten_at);
   }
   writer.PutString(snapshot.state);

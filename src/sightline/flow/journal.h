@@ -30,6 +30,8 @@ struct ReferenceActivation {
 // What a snapshot holds besides the dedupe ids.
 struct Snapshot {
   CommitPoint point;
+  CommitPoint origin;                                  // where this generation of the pipeline began
+  std::vector<std::string> topics;                     // the owned topics of `outputs`, in that order
   std::string state;
   std::map<std::string, std::uint64_t> references;  // versions active at the snapshot
 };
@@ -40,12 +42,20 @@ struct IdRun {
   std::int64_t forgotten_at = 0;  // watermark from which on none of them is remembered
 };
 
+// A run as it must be found on disk.
+struct IdRunFile {
+  std::string path;
+  std::uint64_t bytes = 0;
+  std::uint32_t crc = 0;  // CRC-32C
+};
+
 // What was found on opening: the newest snapshot, and what was committed after it.
 struct Recovered {
   Snapshot snapshot;
   std::vector<ReferenceActivation> activations;  // after the snapshot, in order
   CommitPoint last;                              // the newest commit; input from snapshot.point to here is processed again
-  std::vector<std::string> id_runs;              // paths, oldest first
+  std::vector<IdRunFile> id_runs;                // oldest first
+  bool other_plan = false;
 };
 
 // The one commit point of a pipeline in a partition. An entry is durable after the owned topics are; what lies in the topics
@@ -58,9 +68,12 @@ struct Recovered {
 class Journal {
  public:
   // Opens or makes the journal in `directory`. kCorruption when a file is damaged before its end; a torn last entry was never
-  // committed and is cut off. kFailedPrecondition when it belongs to another plan than `fingerprint`.
+  // committed and is cut off. What belongs to another plan than `fingerprint` is given all the same, with `other_plan` set: a
+  // snapshot taken then takes its place.
   static Result<std::unique_ptr<Journal>> Open(runtime::Runtime runtime, std::string directory, std::uint64_t fingerprint,
                                                std::optional<Recovered>& recovered);
+  // What Open would find, without changing anything: for a look at data that nobody works on. Nothing when there is no journal.
+  static Result<std::optional<Recovered>> Read(runtime::Runtime runtime, std::string directory, std::uint64_t fingerprint);
 
   Status Commit(const CommitPoint& point);
   Status NoteActivation(const ReferenceActivation& activation);
@@ -73,13 +86,17 @@ class Journal {
   struct RunFile {
     std::uint64_t number = 0;
     std::uint64_t bytes = 0;
+    std::uint32_t crc = 0;
     std::int64_t forgotten_at = 0;
   };
   Journal(runtime::Runtime runtime, std::string directory, std::uint64_t fingerprint)
       : runtime_(runtime), directory_(std::move(directory)), fingerprint_(fingerprint) {}
   Status Append(std::uint8_t type, std::string_view payload);
   Status Recover(std::optional<Recovered>& recovered);
-  Result<bool> ReadJournal(const std::string& path, Recovered& into);
+  Result<std::optional<Recovered>> ReadNewest(std::string& bytes);
+  Result<bool> ReadJournal(const std::string& path, std::string& bytes, Recovered& into);
+  Status CheckTail(std::string_view bytes, const std::string& path) const;
+  Status MakeDurable(std::string_view bytes);
   Status ReadEntry(std::uint8_t type, std::string_view payload, const std::string& path, Recovered& into);
   Status RemoveOld(std::uint64_t keep_journal);
   std::string JournalPath(std::uint64_t number) const;
@@ -91,6 +108,7 @@ class Journal {
   std::unique_ptr<runtime::File> file_;
   std::uint64_t number_ = 0;
   std::uint64_t position_ = 0;
+  std::uint64_t snapshot_bytes_ = 0;  // of the entry that the file began with when it was opened
   std::uint64_t commits_ = 0;
   std::vector<RunFile> runs_;
 };

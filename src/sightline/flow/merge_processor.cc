@@ -27,6 +27,7 @@ bool MergeProcessor::IsGone(const ResultHeader& header) const {
 }
 
 Status MergeProcessor::FindGone(std::string_view bytes, std::map<std::int64_t, std::int64_t>& windows) const {
+  if (GenerationOf(bytes) != parent_.fingerprint) return {};
   ResultRecord record;
   SL_TRY(DecodeResult(bytes, parent_.shape.schema, record));
   if (!record.closed && IsGone(record.header)) windows[record.header.window_start.value] = record.header.window_end.value;
@@ -44,6 +45,7 @@ void MergeProcessor::Reopen(const std::map<std::int64_t, std::int64_t>& windows)
 }
 
 Status MergeProcessor::Process(Partition partition, Offset offset, std::string_view bytes) {
+  if (GenerationOf(bytes) != parent_.fingerprint) return {};  // of an earlier plan
   ResultRecord record;
   SL_TRY(DecodeResult(bytes, parent_.shape.schema, record));
   if (record.closed) {
@@ -86,6 +88,7 @@ Status MergeProcessor::Process(Partition partition, Offset offset, std::string_v
 }
 
 Status MergeProcessor::Restore(Partition partition, Offset offset, std::string_view bytes) {
+  if (GenerationOf(bytes) != parent_.fingerprint) return {};
   ResultRecord record;
   SL_TRY(DecodeResult(bytes, parent_.shape.schema, record));
   const auto window = windows_.find(record.header.window_start.value);

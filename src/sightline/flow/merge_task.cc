@@ -23,9 +23,13 @@ class MergeTask final : public Task {
   Status Open() {
     SL_ASSIGN_OR_RETURN(const bus::TopicInfo info, context_.bus.Describe(inputs_[0].topic));
     std::vector<std::int64_t> start;
-    for (const bus::TopicInfo::PartitionInfo& partition : info.partitions) start.push_back(partition.start.value);
+    for (std::size_t p = 0; p < inputs_.size(); ++p) {
+      start.push_back(info.partitions[p].start.value);
+      SL_TRY(HoldFrom(context_.bus, "flow." + plan_.name, inputs_[p], Offset(start[p])));
+    }
     CommittedPartition::Settings settings;
-    settings.directory = context_.directory + "/" + plan_.name + "/0";
+    settings.replace = context_.from.has_value();  // from the topic's start: results of other generations are passed over
+    settings.directory = JournalDirectory(context_.directory, plan_, Partition(0));
     const auto make = [&](std::uint64_t) {
       auto made = std::make_unique<MergeProcessor>(context_.plan, root_, static_cast<std::int32_t>(inputs_.size()));
       processor_ = made.get();
@@ -126,6 +130,7 @@ class MergeTask final : public Task {
       SL_ASSIGN_OR_RETURN(const std::optional<bus::Batch> batch, reader->Next());
       if (!batch) return INT64_MAX;
       for (std::string_view value : batch->values) {
+        if (GenerationOf(value) != parent_.fingerprint) continue;
         ResultRecord record;
         SL_TRY(DecodeResult(value, parent_.shape.schema, record));
         if (record.closed) return record.header.window_end.value;
@@ -170,6 +175,7 @@ class MergeTask final : public Task {
       status.member_names.push_back(context_.plan.pipelines[static_cast<std::size_t>(processor_->members()[m])].name);
     }
     status.positions = committed_->positions();
+    status.origin = committed_->origin();
     status.watermark = processor_->watermark().value;
     status.state_bytes = processor_->state_bytes();
     status.open_windows = processor_->open_windows();

@@ -38,10 +38,7 @@ Processor::Processor(const Plan& plan, int root, Options options)
   for (const RowOp& op : root_.row_ops) {
     const auto* dedupe = std::get_if<DedupeOp>(&op);
     if (dedupe == nullptr) continue;
-    const bool plain = dedupe->by.size() == 1 && dataset_.contract->schema.fields.size() > static_cast<std::size_t>(dedupe->by[0]) &&
-                       dataset_.contract->schema.fields[static_cast<std::size_t>(dedupe->by[0])].type == FieldType::kInt64 &&
-                       !dataset_.contract->schema.fields[static_cast<std::size_t>(dedupe->by[0])].nullable;
-    if (plain) {
+    if (dedupe->plain) {
       ids64_ = std::make_unique<DedupeTable<std::uint64_t>>(dedupe->within, out_of_orderness_, options_.seed);
     } else {
       ids128_ = std::make_unique<DedupeTable<Hash128>>(dedupe->within, out_of_orderness_, options_.seed);
@@ -81,6 +78,8 @@ void Processor::BeginBatch(const Input& input, const std::vector<std::uint8_t>* 
   counters_.extra_fields += decoded.extra_fields;
   selected_.clear();
   row_unknown_.assign(decoded.rows.rows, 0);
+  // Joins put columns before it later on; its values stay where they are.
+  event_times_ = decoded.rows.rows == 0 ? nullptr : decoded.rows.columns[event_time_column_].int64s.data();
 }
 
 void Processor::EndBatch(const Input& input) {
@@ -106,7 +105,7 @@ void Processor::ScanTimes(const Input& input, const std::vector<std::uint8_t>* t
   const std::size_t n = decoded.rows.rows;
   before_.resize(n);
   after_.resize(n);
-  const std::int64_t* times = n == 0 ? nullptr : decoded.rows.columns[event_time_column_].int64s.data();
+  const std::int64_t* times = event_times_;
   const std::int64_t bound =
       input.append_time && ahead_max_ > 0 ? input.append_time->value + ahead_max_ : std::numeric_limits<std::int64_t>::max();
   std::int64_t watermark = watermark_;
@@ -189,7 +188,7 @@ void Processor::ApplyRowEnrich(const EnrichOp& op, ColumnBatch& rows) {
 }
 
 void Processor::ApplyDedupe(const DedupeOp& op, const ColumnBatch& rows) {
-  const std::int64_t* times = rows.rows == 0 ? nullptr : rows.columns[event_time_column_].int64s.data();
+  const std::int64_t* times = event_times_;
   // Older than the horizon: its id may be forgotten already, so that it can't be told from a duplicate.
   Sift([&](std::size_t, std::uint32_t row) -> std::optional<Verdict> {
     const bool old = before_[row] != kWatermarkNone.value && times[row] <= before_[row] - op.within;
@@ -251,7 +250,6 @@ void Processor::CountWindows(ColumnBatch& rows) {
 
 void Processor::AddRun(const ColumnBatch& rows, std::size_t begin, std::size_t end) {
   if (begin == end) return;
-  const std::int64_t* event_times = rows.columns[event_time_column_].int64s.data();
   const std::int64_t kept = windows_.first_kept();
   const bool started = kept != std::numeric_limits<std::int64_t>::min();
   const std::int64_t whole = started ? kept - root_.window.every.count() + root_.window.size.count() : kept;
@@ -259,7 +257,7 @@ void Processor::AddRun(const ColumnBatch& rows, std::size_t begin, std::size_t e
   std::size_t to = begin;
   for (std::size_t i = begin; i < end; ++i) {
     const std::uint32_t row = selected_[i];
-    const std::int64_t time = event_times[row];
+    const std::int64_t time = event_times_[row];
     if (time < kept) [[unlikely]] {
       Refuse(row, Verdict::kLate);
       continue;
@@ -347,16 +345,16 @@ void Processor::EmitProgress(std::int64_t watermark) {
   EmitClosed(EventTime(windows_.first_kept()), watermark == kWatermarkEnd.value ? kWatermarkEnd : EventTime(final_to));
 }
 
-ColumnBatch Processor::FamilyRows(std::int64_t start, const std::set<std::uint32_t>& families) {
+ColumnBatch Processor::FamilyRows(std::int64_t start, const std::set<std::uint32_t>& families, GroupIndex::Order order) {
   ColumnBatch rows;
-  windows_.EmitFamilies(start, families, rows, events_);
+  windows_.EmitFamilies(start, families, order, rows, events_);
   return rows;
 }
 
 void Processor::EmitCorrections() {
   for (const auto& [start, families] : windows_.TakeCorrected()) {
     if (recount_ != nullptr && !recount_->Has(start)) continue;
-    ColumnBatch rows = FamilyRows(start, families);
+    ColumnBatch rows = FamilyRows(start, families, GroupIndex::Order::kCanonical);
     EmitMember(0, start, rows, ResultState::kCorrected);
   }
 }
@@ -424,7 +422,7 @@ void Processor::PublishLive() {
     for (std::size_t m = 0; m < members_.size(); ++m) {
       const PipelinePlan& plan = plan_.pipelines[static_cast<std::size_t>(members_[m])];
       if (m == 0) {
-        rows[m] = FamilyRows(start, families);
+        rows[m] = FamilyRows(start, families, GroupIndex::Order::kAny);
       } else {
         const auto parent = std::find(members_.begin(), members_.end(), plan.parent) - members_.begin();
         rows[m].rows = rows[static_cast<std::size_t>(parent)].rows;

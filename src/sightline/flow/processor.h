@@ -15,7 +15,7 @@
 #include "sightline/flow/offset_set.h"
 #include "sightline/flow/partition_state.h"
 #include "sightline/flow/plan.h"
-#include "sightline/flow/recount.h"
+#include "sightline/flow/recount_windows.h"
 #include "sightline/flow/reference.h"
 #include "sightline/flow/window_store.h"
 #include "sightline/gate/decoder.h"
@@ -129,7 +129,7 @@ class Processor final : public PartitionState {
   void CountUnknownRows(const ColumnBatch& rows);
   void CloseUpTo(std::int64_t watermark);
   void EmitCorrections();
-  ColumnBatch FamilyRows(std::int64_t start, const std::set<std::uint32_t>& families);
+  ColumnBatch FamilyRows(std::int64_t start, const std::set<std::uint32_t>& families, GroupIndex::Order order);
   void EmitMember(std::size_t member, std::int64_t start, ColumnBatch& rows, ResultState state);
   void EmitProgress(std::int64_t watermark);
   void EmitClosed(EventTime kept_from, EventTime final_to);
@@ -171,6 +171,7 @@ class Processor final : public PartitionState {
 
   // Scratch of one Process call.
   const Input* input_ = nullptr;
+  const std::int64_t* event_times_ = nullptr;     // a row
   std::vector<std::uint32_t> selected_;
   std::vector<std::int64_t> before_, after_;  // watermark before and after each row
   std::vector<Note> notes_;

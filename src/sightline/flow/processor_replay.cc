@@ -63,7 +63,7 @@ Status Processor::CountLate(const Input& input, std::int64_t log_start, const Re
   times_.clear();
   std::set<std::int64_t> windows;
   for (const std::uint32_t row : selected_) {
-    const std::int64_t time = rows.columns[event_time_column_].int64s[row];
+    const std::int64_t time = event_times_[row];
     times_.push_back(time);
     for (std::int64_t start = windows_.FirstWindowOf(time); start <= windows_.LastWindowOf(time); start += root_.window.every.count()) {
       windows.insert(start);

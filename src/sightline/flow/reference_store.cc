@@ -11,7 +11,8 @@ constexpr std::uint64_t kTableBytesMax = 4ULL << 30;
 
 Result<std::map<std::uint64_t, std::string>> ReferenceStore::Versions(const std::string& name) {
   const std::string directory = directory_ + "/" + name;
-  SL_TRY(files_.CreateDirectories(directory));
+  constexpr int kLevels = 2;  // <data>/references/<name>
+  SL_TRY(runtime::CreateDirectoriesDurably(files_, directory, kLevels));
   SL_ASSIGN_OR_RETURN(const std::vector<runtime::FileInfo> entries, files_.List(directory));
   std::map<std::uint64_t, std::string> versions;
   for (const runtime::FileInfo& entry : entries) {

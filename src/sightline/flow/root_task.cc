@@ -23,9 +23,12 @@ class RootTask final : public Task {
 
   Status Open() {
     SL_ASSIGN_OR_RETURN(const bus::TopicInfo info, context_.bus.Describe(dataset_.topic));
-    const std::int64_t start = info.partitions[static_cast<std::size_t>(partition_.value)].start.value;
+    const bus::TopicInfo::PartitionInfo& log = info.partitions[static_cast<std::size_t>(partition_.value)];
+    SL_ASSIGN_OR_RETURN(const std::int64_t start, Start(log));
+    SL_TRY(HoldFrom(context_.bus, "flow." + plan_.name, inputs_[0], log.start));
     CommittedPartition::Settings settings;
-    settings.directory = context_.directory + "/" + plan_.name + "/" + std::to_string(partition_.value);
+    settings.replace = context_.from.has_value();
+    settings.directory = JournalDirectory(context_.directory, plan_, partition_);
     settings.partition = partition_;
     settings.seed = context_.seed;
     const auto make = [&](std::uint64_t seed) {
@@ -56,7 +59,7 @@ class RootTask final : public Task {
 
   Status Finish() override {
     if (committed_->replaying()) return {};
-    return committed_->TakeSnapshot();
+    return Snapshot();
   }
   const std::vector<TopicPartition>& inputs() const override { return inputs_; }
   TaskStatus status() const override {
@@ -65,6 +68,17 @@ class RootTask final : public Task {
   }
 
  private:
+  // Where a new generation begins to read.
+  Result<std::int64_t> Start(const bus::TopicInfo::PartitionInfo& log) const {
+    if (!context_.from || context_.from->where == StartAt::Where::kEarliest) return log.start.value;
+    if (context_.from->where == StartAt::Where::kNow) return log.visible.value;
+    SL_ASSIGN_OR_RETURN(const std::unique_ptr<bus::Reader> reader, context_.bus.OpenReader(inputs_[0], log.start));
+    for (;;) {
+      SL_ASSIGN_OR_RETURN(const std::optional<bus::Batch> batch, reader->Next());
+      if (!batch) return log.visible.value;
+      if (batch->append_time >= context_.from->time) return batch->base.value;
+    }
+  }
   Status TakeUpReferences() {
     SL_TRY(committed_->ActivateDue());
     if (committed_->replaying() || committed_->next_activation() != INT64_MAX) return {};
@@ -176,11 +190,20 @@ class RootTask final : public Task {
         (committed_->since_snapshot() > 0 && now - last_snapshot_ >= std::chrono::nanoseconds(policy.snapshot_interval).count());
     const bool commit = committed_->uncommitted() && (!more || now - last_commit_ >= std::chrono::nanoseconds(policy.interval).count());
     if (!snapshot && !commit) return {};
-    // What a commit claims to have read must not be lost with the page cache.
-    SL_TRY(context_.bus.MakeDurable(inputs_[0], Offset(committed_->positions()[0])));
     last_commit_ = now;
-    if (!snapshot) return committed_->Commit();
-    last_snapshot_ = now;
+    if (snapshot) {
+      last_snapshot_ = now;
+      return Snapshot();
+    }
+    SL_TRY(MakeInputDurable());
+    return committed_->Commit();
+  }
+
+  // What a commit claims to have read must not be lost with the page cache.
+  Status MakeInputDurable() { return context_.bus.MakeDurable(inputs_[0], Offset(committed_->positions()[0])); }
+
+  Status Snapshot() {
+    SL_TRY(MakeInputDurable());
     SL_TRY(committed_->TakeSnapshot());
     snapshot_due_ = false;
     return context_.bus.CommitOffset("flow." + plan_.name, inputs_[0], Offset(committed_->snapshot_positions()[0]));
@@ -203,6 +226,7 @@ class RootTask final : public Task {
       status.member_names.push_back(context_.plan.pipelines[static_cast<std::size_t>(processor_->members()[m])].name);
     }
     status.positions = committed_->positions();
+    status.origin = committed_->origin();
     status.watermark = processor_->watermark().value;
     status.state_bytes = processor_->state_bytes();
     status.dedupe_ids = processor_->dedupe_ids();
@@ -239,10 +263,20 @@ class RootTask final : public Task {
 
 }  // namespace
 
+std::string JournalDirectory(const std::string& directory, const PipelinePlan& pipeline, Partition partition) {
+  return directory + "/" + pipeline.name + "/" + std::to_string(partition.value);
+}
+
 Result<std::unique_ptr<Task>> OpenRootTask(const TaskContext& context, int root, Partition partition) {
   auto task = std::make_unique<RootTask>(context, root, partition);
   SL_TRY(task->Open());
   return task;
+}
+
+Status HoldFrom(bus::Bus& bus, const std::string& group, const TopicPartition& input, Offset start) {
+  const auto held = bus.CommittedOffset(group, input);
+  if (held && held->has_value()) return {};
+  return bus.CommitOffset(group, input, start);
 }
 
 std::int32_t PartitionsOf(const Plan& plan, int pipeline) {
@@ -256,6 +290,7 @@ Status EnsureOwnedTopics(bus::Bus& bus, const Plan& plan, const bus::TopicSpec& 
   for (std::size_t i = 0; i < plan.pipelines.size(); ++i) {
     bus::TopicSpec spec = like;
     spec.owned = true;
+    spec.retain_time = plan.pipelines[i].retain.topics;
     spec.partitions = PartitionsOf(plan, static_cast<int>(i));
     spec.name = Plan::ResultsTopic(plan.pipelines[i].name);
     SL_TRY(bus.EnsureTopic(spec));

@@ -26,6 +26,13 @@ struct CommitPolicy {
   std::int64_t snapshot_records = 2'000'000;          // bounds what is processed again after a crash
 };
 
+// Where a pipeline that was changed begins to read, as a new generation beside the results of the old one.
+struct StartAt {
+  enum class Where : std::uint8_t { kNow, kEarliest, kTime };
+  Where where = Where::kNow;
+  AppendTime time;  // kTime: the first record that was appended then or later
+};
+
 // The world of the tasks; all must outlive them.
 struct TaskContext {
   runtime::Runtime runtime;
@@ -38,6 +45,7 @@ struct TaskContext {
   CommitPolicy policy;
   gate::Decoder::Limits limits;
   std::uint64_t seed = 0;
+  std::optional<StartAt> from = std::nullopt;  // where a changed pipeline begins; without it state of another plan is an error
 };
 
 // A reading of one task for metrics and the status page.
@@ -48,6 +56,7 @@ struct TaskStatus {
   std::vector<MemberOutput> members;
   std::vector<std::string> member_names;
   std::vector<std::int64_t> positions;  // next offset of each input
+  CommitPoint origin;          // where this generation began
   std::int64_t watermark = kWatermarkNone.value;
   std::size_t state_bytes = 0;
   std::size_t dedupe_ids = 0;
@@ -72,12 +81,19 @@ class Task {
   virtual TaskStatus status() const = 0;
 };
 
+// Where the task of a pipeline's partition keeps its journal, below TaskContext::directory.
+std::string JournalDirectory(const std::string& directory, const PipelinePlan& pipeline, Partition partition);
+
 // Opens the task of a root pipeline (one a partition of its dataset), or of a merge (partition 0 alone).
 Result<std::unique_ptr<Task>> OpenRootTask(const TaskContext& context, int root, Partition partition);
 Result<std::unique_ptr<Task>> OpenMergeTask(const TaskContext& context, int root);
 
-// The topics that the pipelines of a plan own, to be made before any task is opened.
+// The topics that the pipelines of a plan own, to be made before any task is opened. Name, partitions, owner and retention by time
+// come from the plan, the rest from `like`.
 Status EnsureOwnedTopics(bus::Bus& bus, const Plan& plan, const bus::TopicSpec& like);
+// Keeps an input from `start` on for a task that has no hold yet: before its state says where it reads, so that retention never comes
+// between the two.
+Status HoldFrom(bus::Bus& bus, const std::string& group, const TopicPartition& input, Offset start);
 // How many partitions a pipeline's topics have: those of its dataset, or one behind a merge.
 std::int32_t PartitionsOf(const Plan& plan, int pipeline);
 

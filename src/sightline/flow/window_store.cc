@@ -12,16 +12,16 @@ std::int64_t FloorTo(std::int64_t value, std::int64_t step) {
   return value - rest;
 }
 
-std::vector<int> FamilyOf(const PipelinePlan& plan) {
-  // The shape's group columns, as positions in group_by; found by name since enrich moves columns.
-  std::vector<int> family;
+// The shape's group columns, as positions in group_by; found by name since enrich moves columns.
+std::vector<int> ResultGroupOf(const PipelinePlan& plan) {
+  std::vector<int> group;
   for (int column : plan.shape.group) {
     const std::string& name = plan.shape.schema.fields[static_cast<std::size_t>(column)].name;
     for (std::size_t k = 0; k < plan.group_by.size(); ++k) {
-      if (plan.rows.fields[static_cast<std::size_t>(plan.group_by[k])].name == name) family.push_back(static_cast<int>(k));
+      if (plan.rows.fields[static_cast<std::size_t>(plan.group_by[k])].name == name) group.push_back(static_cast<int>(k));
     }
   }
-  return family;
+  return group;
 }
 
 }  // namespace
@@ -34,7 +34,7 @@ WindowStore::WindowStore(const PipelinePlan& plan)
       pane_ms_(std::gcd(size_, every_)),
       use_running_(size_ != pane_ms_),
       plain_count_(true),
-      index_(plan.rows, plan.group_by, FamilyOf(plan)) {
+      index_(plan.rows, plan.group_by, ResultGroupOf(plan), plan.family) {
   for (const Aggregate& aggregate : plan.aggregates) {
     const AggregateColumn column(aggregate);
     use_running_ = use_running_ && column.invertible();
@@ -199,9 +199,9 @@ void WindowStore::Emit(std::int64_t start, ColumnBatch& rows, std::vector<std::u
   }
 }
 
-void WindowStore::EmitFamilies(std::int64_t start, const std::set<std::uint32_t>& families, ColumnBatch& rows,
+void WindowStore::EmitFamilies(std::int64_t start, const std::set<std::uint32_t>& families, GroupIndex::Order order, ColumnBatch& rows,
                                std::vector<std::uint64_t>& events) {
-  const std::vector<std::uint32_t> groups = index_.MembersOf(families);
+  const std::vector<std::uint32_t> groups = index_.MembersOf(families, order);
   Pane* window = Window(start, false);
   present_.clear();
   if (window != nullptr) {

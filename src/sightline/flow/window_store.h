@@ -44,7 +44,8 @@ class WindowStore {
   // The rows of a window, in canonical order: key columns, aggregates, then `overflow` where the plan has it. events[i] =
   // records in row i. `families`: of these alone.
   void Emit(std::int64_t start, ColumnBatch& rows, std::vector<std::uint64_t>& events);
-  void EmitFamilies(std::int64_t start, const std::set<std::uint32_t>& families, ColumnBatch& rows, std::vector<std::uint64_t>& events);
+  void EmitFamilies(std::int64_t start, const std::set<std::uint32_t>& families, GroupIndex::Order order, ColumnBatch& rows,
+                    std::vector<std::uint64_t>& events);
   // The window is emitted; its later changes are corrections.
   void MarkEmitted(std::int64_t start) { emitted_ = start + every_; }
   // After everything final at `watermark` was emitted: forgets what no window needs any more.

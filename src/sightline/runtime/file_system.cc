@@ -1,6 +1,15 @@
 #include "sightline/runtime/file_system.h"
 
 namespace sightline::runtime {
+namespace {
+
+std::string ParentOf(const std::string& path) {
+  const std::size_t slash = path.rfind('/');
+  if (slash == std::string::npos) return ".";
+  return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+}  // namespace
 
 Result<std::string> ReadFile(FileSystem& files, const std::string& path, std::uint64_t size_max) {
   SL_ASSIGN_OR_RETURN(const auto file, files.Open(path, OpenMode::kRead));
@@ -15,6 +24,17 @@ Result<std::string> ReadFile(FileSystem& files, const std::string& path, std::ui
   return contents;
 }
 
+Status CreateDirectoriesDurably(FileSystem& files, const std::string& directory, int levels) {
+  SL_TRY(files.CreateDirectories(directory));
+  std::string parent = ParentOf(directory);
+  for (int level = 0; level < levels; ++level) {
+    SL_TRY(files.SyncDirectory(parent));
+    if (parent == "." || parent == "/") break;
+    parent = ParentOf(parent);
+  }
+  return {};
+}
+
 Status WriteFileAtomically(FileSystem& files, const std::string& path, std::string_view contents) {
   const std::string temporary = path + ".tmp";
   SL_TRY(files.Remove(temporary));
@@ -24,8 +44,7 @@ Status WriteFileAtomically(FileSystem& files, const std::string& path, std::stri
     SL_TRY(file->Sync());
   }
   SL_TRY(files.Rename(temporary, path));
-  const std::size_t slash = path.rfind('/');
-  return files.SyncDirectory(slash == std::string::npos ? "." : path.substr(0, slash));
+  return files.SyncDirectory(ParentOf(path));
 }
 
 }  // namespace sightline::runtime

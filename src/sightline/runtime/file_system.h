@@ -74,6 +74,10 @@ class FileSystem {
 // The whole of a file. kResourceExhausted when it is larger than `size_max`.
 Result<std::string> ReadFile(FileSystem& files, const std::string& path, std::uint64_t size_max);
 
+// Makes `directory` so that a crash does not take it away again: the `levels` directories above it, whose names a caller may have
+// made just now, are synced too.
+Status CreateDirectoriesDurably(FileSystem& files, const std::string& directory, int levels);
+
 // Replaces a file as a unit: temporary name, write, sync, rename, sync of the directory. After a crash it has the old or
 // the new contents.
 Status WriteFileAtomically(FileSystem& files, const std::string& path, std::string_view contents);

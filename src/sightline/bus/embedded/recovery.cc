@@ -150,7 +150,9 @@ Status Recovery::TrustSidecars() {
     at_ = {.segment = first, .position = sidecar->used};
     next_ = sidecar->end;
     epoch_ = std::max(epoch_, sidecar->epoch);
-    const bool seam = first + 1 < log_.segments.size() && log_.segments[first + 1]->base() == sidecar->end;
+    // One that went on behind a sidecar of a clean close is not over there, even if a segment that was given up begins there.
+    const bool over = segment.file_size() == sidecar->used;
+    const bool seam = over && first + 1 < log_.segments.size() && log_.segments[first + 1]->base() == sidecar->end;
     if (first + 1 < log_.segments.size() && !seam) break;
     if (seam) segment.Seal(sidecar->end);
   }
@@ -175,6 +177,7 @@ Status Recovery::TrustSidecars() {
 
 void Recovery::Take(const BatchHeader& batch) {
   log_.segments[at_.segment]->Advance(batch);
+  log_.segments[at_.segment]->described = false;  // a sidecar of a clean close may be there, and says less
   log_.retries.Remember(batch);
   log_.last_append = batch.append_time;
   log_.published = std::max(log_.published, batch.published_upto);

@@ -184,6 +184,28 @@ void Append(const ApiContext& context, std::shared_ptr<const Request> request, R
   });
 }
 
+Route VerifyRoute(const Context& context) {
+  Route verify;
+  verify.pattern = "/v1/topics/{topic}/verify";
+  // It reads all of the topic's bytes: not for everybody.
+  verify.guard = Guard::Needs(security::Permission::kAdmin);
+  verify.tag = "topics";
+  verify.summary = "Reads every stored batch of the topic and checks it";
+  verify.answers = {{200, "What was found", kJsonOnly,
+                     R"({"type":"object","required":["topic","holds","partitions"],"properties":{"topic":{"type":"string"},
+    "holds":{"type":"boolean"},"partitions":{"type":"array","items":{"type":"object","properties":{"partition":{"type":"integer"},
+    "batches":{"type":"integer"},"records":{"type":"integer"},"bytes":{"type":"integer"},"repaired":{"type":"integer"},
+    "torn_tail_bytes":{"type":"integer"},"remarks":{"type":"array","items":{"type":"string"}},
+    "damages":{"type":"array","items":{"type":"object","properties":{"from":{"type":"integer"},"to":{"type":"integer"},
+      "file":{"type":"string"},"position":{"type":"integer"}}}}}}}}})"}};
+  verify.on_worker = true;
+  verify.handler = Answering([context](const Request& request) -> Result<Response> {
+    SL_ASSIGN_OR_RETURN(std::string json, context->verify(std::string(request.PathValue("topic"))));
+    return JsonResponse(200, std::move(json));
+  });
+  return verify;
+}
+
 }  // namespace
 
 void AddTopicRoutes(RouteTable& table, const Context& context) {
@@ -230,6 +252,8 @@ void AddTopicRoutes(RouteTable& table, const Context& context) {
   records.on_worker = true;
   records.handler = Answering([context](const Request& request) { return Records(*context, request); });
   table.Add(std::move(records));
+
+  if (context->verify) table.Add(VerifyRoute(context));
 
   Route append;
   append.method = Method::kPost;
