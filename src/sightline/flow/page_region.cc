@@ -11,6 +11,7 @@ namespace {
 
 constexpr std::size_t kPage = 4096;
 constexpr std::size_t kHugePage = 2U << 20;
+constexpr std::size_t kSmall = 512U << 10;
 // Address space costs nothing: with this much more than is needed a region moves rarely, and then by its page tables alone.
 constexpr std::size_t kReserveFactor = 8;
 constexpr int kMadviseCollapse = 25;  // MADV_COLLAPSE of Linux 6.1, which Debian 12's C library does not name
@@ -59,9 +60,19 @@ void PageRegion::UseHugePages(std::size_t before) {
   if (before > from) madvise(data_ + from, kHugePage, kMadviseCollapse);
 }
 
+// A small region is one mapping, and no more: there may be thousands, and a process has only so many mappings.
+void PageRegion::GrowSmall(std::size_t size) {
+  void* const at = data_ == nullptr ? mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+                                    : mremap(data_, size_, size, MREMAP_MAYMOVE);
+  if (at == MAP_FAILED) throw std::bad_alloc();
+  data_ = static_cast<char*>(at);
+  size_ = reserved_ = size;
+}
+
 void PageRegion::Grow(std::size_t bytes) {
   const std::size_t size = RoundUp(bytes, kPage);
   if (size <= size_) return;
+  if (size <= kSmall) return GrowSmall(size);
   if (size > reserved_) Reserve(size);
   if (mprotect(data_ + size_, size - size_, PROT_READ | PROT_WRITE) != 0) throw std::bad_alloc();
   const std::size_t before = size_;

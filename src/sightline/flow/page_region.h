@@ -18,6 +18,7 @@ class PageRegion {
   void* data() const { return data_; }
 
  private:
+  void GrowSmall(std::size_t size);
   void Reserve(std::size_t bytes);
   void UseHugePages(std::size_t before);
 
