@@ -171,7 +171,7 @@ class Processor final : public PartitionState {
 
   // Scratch of one Process call.
   const Input* input_ = nullptr;
-  const std::int64_t* event_times_ = nullptr;     // a row
+  const std::int64_t* event_times_ = nullptr;  // a row
   std::vector<std::uint32_t> selected_;
   std::vector<std::int64_t> before_, after_;  // watermark before and after each row
   std::vector<Note> notes_;
