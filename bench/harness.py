@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import time
 HERE = pathlib.Path(__file__).resolve().parent
 REPOSITORY = HERE.parent
 PRESET = REPOSITORY / "presets/top-items"
+RUN_SECONDS_MAX = 900
 CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache")) / "sightline"
 
 
@@ -111,6 +113,19 @@ class Outcome:
     seconds: float
     stdout: str
 
+    def json(self):
+        """The object on the last line."""
+        return json.loads(self.stdout.strip().splitlines()[-1])
+
+
+def end_group(process):
+    """Kills a process that was started in a session of its own, and all that it started."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    process.wait()
+
 
 @dataclasses.dataclass
 class Bench:
@@ -121,7 +136,12 @@ class Bench:
     seed: int
     runs: int
     folder: pathlib.Path  # generated files and results; kept between runs
+    quick: bool = False  # everything once and small, to see that it works: no figure to speak of
     _venv: pathlib.Path = None
+
+    def sized(self, full, quick):
+        """A size of the work that does not come from the file of events."""
+        return quick if self.quick else full
 
     @property
     def program(self):
@@ -131,9 +151,10 @@ class Bench:
         return path
 
     def peer(self, name):
+        """A program of the benchmark's own, from the target bench_programs."""
         path = self.build / "bin" / name
         if not path.exists():
-            raise Missing(f"{path} is not built: ./dev build")
+            raise Missing(f"{path} is not built: ./dev build release bench_programs")
         return path
 
     def cores(self, count):
@@ -146,16 +167,28 @@ class Bench:
     def version(self):
         return subprocess.run([str(self.program), "version"], check=True, capture_output=True, text=True).stdout.splitlines()[0]
 
-    def run(self, command, cores):
-        """Runs a program on the given cores and waits for it. A failure is an error with the end of its output."""
+    def run(self, command, cores, seconds_max=RUN_SECONDS_MAX, environment=None):
+        """Runs a program on the given cores and waits for it. A failure is an error with the end of its output; one that takes too long is
+        ended, and so is everything it started when we are."""
         say("$ " + " ".join(str(word) for word in command))
         start = time.monotonic()
-        process = subprocess.Popen(["taskset", "-c", cores, *map(str, command)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        stdout, stderr = process.communicate()
+        with self.start(command, cores, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, environment=environment) as process:
+            try:
+                stdout, stderr = process.communicate(timeout=seconds_max)
+            except subprocess.TimeoutExpired:
+                raise RuntimeError(f"{command[0]} was not done after {seconds_max} s") from None
+            finally:
+                if process.poll() is None:
+                    end_group(process)
         seconds = time.monotonic() - start
         if process.returncode != 0:
             raise RuntimeError(f"{command[0]} ended with {process.returncode}: {(stderr or stdout)[-1500:].strip()}")
         return Outcome(seconds, stdout)
+
+    def start(self, command, cores, environment=None, **more):
+        """Starts a program on the given cores in a session of its own; whoever calls this ends it."""
+        return subprocess.Popen(["taskset", "-c", cores, *map(str, command)], start_new_session=True,
+                                env=None if environment is None else os.environ | environment, **more)
 
     def python(self):
         """The interpreter of an environment with the pinned Python packages of requirements.txt, made at first use."""

@@ -1,13 +1,18 @@
 #!/usr/bin/env python3
 """The arithmetic and the honesty of the benchmark: medians, worst samples, verdicts, and what happens when rows differ."""
+import os
 import pathlib
+import string
+import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 sys.dont_write_bytecode = True
 import harness  # noqa: E402
 import report  # noqa: E402
+import server  # noqa: E402
 
 
 def figure(**more):
@@ -58,6 +63,35 @@ class HarnessTest(unittest.TestCase):
             with self.assertRaisesRegex(RuntimeError, "ended with 3: said why"):
                 bench.run(["sh", "-c", "echo said why >&2; exit 3"], bench.cores(1))
             self.assertEqual(bench.run(["echo", "fine"], bench.cores(1)).stdout, "fine\n")
+
+    def test_what_takes_too_long_is_ended_with_all_that_it_started(self):
+        with tempfile.TemporaryDirectory() as folder:
+            bench = harness.Bench(pathlib.Path(folder), 1, 1, 1, pathlib.Path(folder))
+            child = pathlib.Path(folder) / "child"
+            with self.assertRaisesRegex(RuntimeError, "not done after 1 s"):
+                bench.run(["sh", "-c", f"sleep 60 & echo $! > {child}; wait"], bench.cores(1), seconds_max=1)
+            stat = pathlib.Path(f"/proc/{child.read_text().strip()}/stat")
+            deadline = time.monotonic() + 10
+            while stat.exists() and stat.read_text().split()[2] != "Z" and time.monotonic() < deadline:
+                time.sleep(0.01)
+            self.assertTrue(not stat.exists() or stat.read_text().split()[2] == "Z")
+
+    def test_the_shipped_preset_is_changed_in_places_ports_and_durability_alone(self):
+        text = string.Template(server.shipped_preset("interval")).substitute(data="/d", http=1, health=2, preset="/p")
+        shipped = (harness.PRESET / "sightline.yaml").read_text().splitlines()
+        changed = [line.strip() for line in text.splitlines() if line not in shipped]
+        self.assertEqual(changed, ["data: /d", "listen: {http: 127.0.0.1:1, health: 127.0.0.1:2}", "bus: {type: log, durability: interval}",
+                                   "contract: /p/contracts/camera_events.odcs.yaml", "contract: /p/contracts/locations.odcs.yaml",
+                                   "from: /p/references/locations.csv"])
+
+    def test_quick_figures_go_nowhere(self):
+        with tempfile.TemporaryDirectory() as folder:
+            page = pathlib.Path(folder) / "page.md"
+            done = subprocess.run([sys.executable, str(harness.HERE / "run"), "--quick", "--out", str(page), "dedupe"], capture_output=True, text=True,
+                                  env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}, check=False)
+            self.assertEqual(done.returncode, 2)
+            self.assertIn("not written", done.stderr)
+            self.assertFalse(page.exists())
 
     def test_the_page_tells_what_was_not_measured_and_never_shows_a_failed_ratio(self):
         with tempfile.TemporaryDirectory() as folder:

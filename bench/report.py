@@ -17,17 +17,18 @@ def bound(figure, value):
     return f"{'≥' if figure.higher_is_better else '≤'} {value:g}"
 
 
-def summary(samples, unit):
-    """Median and worst of samples of a duration, a size or a latency."""
+def summary(samples, unit, worst=max):
+    """Median and worst of samples; of a duration, a size or a latency the worst is the largest."""
     if not samples:
         return ""
-    return f"{number(statistics.median(samples))} {unit} ({number(max(samples))})"
+    return f"{number(statistics.median(samples))} {unit} ({number(worst(samples))})"
 
 
 def cells(figure):
     value = f"**{number(figure.value())}**, worst {number(figure.worst())} {figure.unit}" if figure.measured else "—"
     return [figure.what, value, bound(figure, figure.at_least), bound(figure, figure.aim), figure.verdict(),
-            summary(figure.samples, figure.sample_unit), summary(figure.peer_samples, figure.sample_unit)]
+            summary(figure.samples, figure.sample_unit, min if figure.higher_is_better and not figure.peer_samples else max),
+            summary(figure.peer_samples, figure.sample_unit)]
 
 
 def table(figures):

@@ -1,6 +1,7 @@
 """A sightline server of our own for a measurement: on free ports, in a data directory of its own, on given cores."""
 import json
 import pathlib
+import resource
 import signal
 import socket
 import string
@@ -10,10 +11,16 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
-from harness import HERE, PRESET, say
+from harness import PRESET, RUN_SECONDS_MAX, end_group, say
 
-START_SECONDS_MAX = 60
+START_SECONDS_MAX = 120
 STOP_SECONDS_MAX = 60
+
+
+def lift_open_files():
+    """For thousands of clients: as many open files as a process may have."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def free_port():
@@ -22,8 +29,21 @@ def free_port():
         return probe.getsockname()[1]
 
 
+def shipped_preset(durability):
+    """The shipped preset's own file as a template: nothing but places, ports and the durability is changed."""
+    text = (PRESET / "sightline.yaml").read_text()
+    for old, new in (("data: ./data", "data: $data"), ("listen: {http: 127.0.0.1:8080, health: 127.0.0.1:8081}",
+                                                       "listen: {http: 127.0.0.1:$http, health: 127.0.0.1:$health}"),
+                     ("durability: fsync", f"durability: {durability}"), ("contract: contracts/camera", "contract: $preset/contracts/camera"),
+                     ("contract: contracts/locations", "contract: $preset/contracts/locations"), ("from: references/", "from: $preset/references/")):
+        if text.count(old) != 1:
+            raise RuntimeError(f"{PRESET}/sightline.yaml has {text.count(old)} times '{old}', not once: bench/server.py has to follow it")
+        text = text.replace(old, new)
+    return text
+
+
 class Server:
-    """`with Server(bench, "from_log.yaml", data, cores, pipelines=True) as server:` starts it and stops it by SIGTERM."""
+    """`with Server(bench, template, data, cores) as server:` starts it and stops it by SIGTERM. `template`: the configuration's text."""
 
     def __init__(self, bench, template, data, cores, **values):
         self.bench, self.cores = bench, cores
@@ -32,8 +52,7 @@ class Server:
         self.http, self.health = free_port(), free_port()
         self.url = f"http://127.0.0.1:{self.http}"
         self.config = self.data.parent / f"{self.data.name}.yaml"
-        text = string.Template((HERE / "configs" / template).read_text())
-        self.config.write_text(text.substitute(preset=PRESET, data=self.data, http=self.http, health=self.health, **values))
+        self.config.write_text(string.Template(template).substitute(preset=PRESET, data=self.data, http=self.http, health=self.health, **values))
         self.log = self.data.parent / f"{self.data.name}.log"
         self.process = None
 
@@ -42,7 +61,7 @@ class Server:
         say(f"$ sightline up {self.config}")
         started = time.monotonic()
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen(["taskset", "-c", self.cores, str(self.bench.program), "up", str(self.config)], stdout=log, stderr=log)
+            self.process = self.bench.start([self.bench.program, "up", self.config], self.cores, stdout=log, stderr=log, preexec_fn=lift_open_files)
         return started
 
     def wait_until_ready(self):
@@ -83,10 +102,28 @@ class Server:
             raise RuntimeError(f"sightline up ended with {status} after SIGTERM; its log is {self.log}")
 
     def kill(self):
+        """SIGKILL, as a crash would."""
         if self.process is not None:
-            self.process.kill()
-            self.process.wait()
+            end_group(self.process)
             self.process = None
+
+    def load(self, mode, seconds_max=RUN_SECONDS_MAX, **options):
+        """Runs bench_load against the server on the server's own cores; gives what it prints."""
+        return self.bench.run(self.load_command(mode, **options), self.cores, seconds_max).json()
+
+    def load_command(self, mode, **options):
+        words = [f"{name}={value}" for name, value in options.items()]
+        return [self.bench.peer("bench_load"), mode, f"server=127.0.0.1:{self.http}", f"token={self.data / 'admin.token'}", *words]
+
+    def pipeline(self, name):
+        return next(pipeline for pipeline in self.status()["pipelines"] if pipeline["name"] == name)
+
+    def wait_until_caught_up(self, seconds_max=300):
+        deadline = time.monotonic() + seconds_max
+        while not caught_up(self.status()):
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"sightline up had not caught up after {seconds_max} s; its log is {self.log}")
+            time.sleep(0.1)
 
     def call(self, path, body=None):
         """GET, or POST where there is a body; gives the JSON of the answer."""

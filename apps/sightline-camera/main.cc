@@ -1,5 +1,6 @@
 // sightline-camera: watches a video and makes one event of each person in it.
 
+#include <sys/prctl.h>
 #include <sys/resource.h>
 
 #include <csignal>
@@ -46,6 +47,7 @@ struct Arguments {
   std::int64_t camera_number = -1;
   std::size_t queue = vision::DeliveryOptions{}.events_max;
   bool once = false;
+  bool end_with_parent = false;
   vision::CameraOptions camera;
 };
 
@@ -82,6 +84,7 @@ void Declare(CLI::App& app, Arguments& arguments) {
          "--camera-number", arguments.camera_number,
          fmt::format("stands for the camera in detection ids, 0 to {}; each camera its own (default: --camera)", vision::kCameraNumberMax))
       ->type_name("N");
+  app.add_flag("--end-with-parent", arguments.end_with_parent, "end when the process that started this one does, however it ends");
   app.add_option("--annotate", arguments.annotate, "save what the agent saw as pictures in this directory")->type_name("DIR");
 }
 
@@ -195,6 +198,7 @@ int Main(int argc, char** argv) {
   // A reader of standard output that goes away ends the program; a server that goes away does not.
   if (arguments.to != "-") std::signal(SIGPIPE, SIG_IGN);
   StopSignal stop;
+  if (arguments.end_with_parent) ::prctl(PR_SET_PDEATHSIG, SIGTERM);
   runtime::SystemClock clock;
   if (Status complete = Complete(arguments, clock); !complete) {
     Log(complete.error().message);

@@ -258,7 +258,7 @@ Error ErrorOf(const HttpResponse& response) {
   if (body.is_object() && body.contains("error") && body["error"].is_object()) {
     const auto& details = body["error"];
     if (details.contains("message") && details["message"].is_string()) error.message = details["message"].get<std::string>();
-    if (details.contains("request_id") && details["request_id"].is_string())
+    if (details.contains("request_id") && details["request_id"].is_string() && !details["request_id"].get<std::string>().empty())
       error.message += " (request " + details["request_id"].get<std::string>() + ")";
   }
   if (response.status == 401) error.message += "; set SIGHTLINE_TOKEN, or name the server's directory by --data";

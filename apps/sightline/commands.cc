@@ -6,6 +6,7 @@
 #include "apps/sightline/commands/demo.h"
 #include "apps/sightline/commands/doctor.h"
 #include "apps/sightline/commands/inspect.h"
+#include "apps/sightline/commands/replay.h"
 #include "apps/sightline/commands/run.h"
 #include "apps/sightline/commands/send.h"
 #include "apps/sightline/commands/simulate.h"
@@ -23,6 +24,7 @@ void AddAllCommands(CommandLine& line) {
   AddSimulate(line);
   AddTopic(line);
   AddDeadLetter(line);
+  AddReplay(line);
   AddAudit(line);
   AddQuery(line);
   AddCheck(line);

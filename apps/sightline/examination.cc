@@ -10,13 +10,17 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
 
 #include "sightline/base/text.h"
+#include "sightline/flow/reference.h"
+#include "sightline/stores/reference/source.h"
 
 #include "apps/sightline/output.h"
+#include "apps/sightline/server/offline_data.h"
 
 namespace sightline::app {
 namespace {
@@ -80,6 +84,76 @@ Finding ExamineFreeSpace(const World& world, const std::string& data) {
   if (!free) return {"free space", Health::kWarning, free.error().message, ""};
   const Health health = *free < kProblem ? Health::kProblem : *free < kWarning ? Health::kWarning : Health::kGood;
   return {"free space", health, Rounded(*free), health == Health::kGood ? "" : "make room, or set datasets.NAME.retain.bytes"};
+}
+
+Finding ExamineFlush(const World& world, const std::string& data) {
+  constexpr int kWrites = 15;
+  constexpr std::int64_t kSlowNs = 20'000'000;
+  const std::string probe = ExistingPart(data) + "/.sightline-doctor-flush-" + std::to_string(getpid());
+  const auto file = world.files.Open(probe, runtime::OpenMode::kCreateExclusive);
+  if (!file) return {"flush", Health::kWarning, "unknown: " + file.error().message, ""};
+  const std::string block(4096, 'x');
+  std::vector<std::int64_t> times;
+  Status written;
+  for (int i = 0; i < kWrites && written; ++i) {
+    const std::int64_t start = world.clock.MonotonicNs();
+    written = (*file)->WriteAt(static_cast<std::uint64_t>(i) * block.size(), block);
+    if (written) written = (*file)->Sync();
+    times.push_back(world.clock.MonotonicNs() - start);
+  }
+  (void)world.files.Remove(probe);
+  if (!written) return {"flush", Health::kProblem, written.error().message, "use another disk: nothing can be made durable here"};
+  std::ranges::nth_element(times, times.begin() + kWrites / 2);
+  const std::int64_t median = times[kWrites / 2];
+  const std::string found =
+      std::to_string(median / 1'000'000) + "." + std::to_string(median / 100'000 % 10) + " ms to make a write durable";
+  if (median < kSlowNs) return {"flush", Health::kGood, found, ""};
+  return {"flush", Health::kWarning, found, "an acknowledgement waits for it: use a faster disk, or drivers.bus.durability: interval"};
+}
+
+Finding ExamineReference(const World& world, const config::ReferenceConfig& reference) {
+  const std::string name = "reference " + reference.name;
+  auto rows = stores::ReadReference(world.files, reference.from, reference.contract);
+  if (!rows) return {name, Health::kProblem, rows.error().message, "correct " + reference.from};
+  const int key = reference.contract.schema.Find(reference.key);
+  const std::size_t count = rows->rows;
+  const auto table = flow::ReferenceTable::Make(reference.name, 1, reference.contract.schema, key, std::move(*rows));
+  if (!table) return {name, Health::kProblem, reference.from + ": " + table.error().message, "correct " + reference.from};
+  return {name, Health::kGood, WithThousands(count) + " rows", ""};
+}
+
+Finding ExamineLog(const Context& context, const std::string& data) {
+  // More than this takes longer than somebody waits for a doctor.
+  constexpr std::uint64_t kReadMax = 2ULL << 30;
+  const auto there = context.world.files.Exists(data + "/log");
+  if (there && !*there) return {"log", Health::kGood, "none yet", ""};
+  auto opened = OfflineData::Open(context, data, OfflineData::Needs::kLog);
+  if (!opened) return {"log", Health::kProblem, opened.error().message, "sightline topic verify"};
+  bus::LogBus& log = *(*opened)->log();
+  std::uint64_t records = 0, bytes = 0, damaged = 0;
+  for (const bus::LogBus::Recovered& recovered : log.recovered()) damaged += recovered.report.damages.size();
+  const auto topics = log.Topics();
+  for (const std::string& topic : topics.value_or(std::vector<std::string>())) {
+    const auto info = log.Describe(topic);
+    if (!info) continue;
+    for (const auto& partition : info->partitions) {
+      records += static_cast<std::uint64_t>(partition.end - partition.start);
+      bytes += partition.bytes;
+    }
+  }
+  if (damaged == 0 && bytes <= kReadMax) {
+    for (const std::string& topic : topics.value_or(std::vector<std::string>())) {
+      const auto reports = log.Verify(topic);
+      if (!reports) return {"log", Health::kProblem, reports.error().message, "sightline topic verify"};
+      for (const bus::VerifyReport& report : *reports) damaged += report.damages.size();
+    }
+  }
+  const std::string found = WithThousands(records) + " records in " + Rounded(bytes);
+  if (damaged > 0) {
+    return {"log", Health::kProblem, found + ", damaged in " + WithThousands(damaged) + (damaged == 1 ? " place" : " places"),
+            "sightline topic verify says where"};
+  }
+  return {"log", Health::kGood, found + (bytes <= kReadMax ? ", all of it sound" : "; sightline topic verify reads all of it"), ""};
 }
 
 Finding ExamineClock(const World& world) {

@@ -17,10 +17,16 @@ struct Finding {
   std::string remedy;  // what to do; empty when nothing is
 };
 
-// What `sightline doctor` looks at. Each looks at one thing and changes nothing that stays.
+// What `sightline doctor` looks at. Each looks at one thing and changes nothing that stays, but that looking into a log brings it into
+// order after a crash, as the next start would.
 Finding ExamineDirectory(const World& world, const std::string& data);
 Finding ExamineFileSystemType(const std::string& data);
 Finding ExamineFreeSpace(const World& world, const std::string& data);
+// How long the disk takes to make a small write durable: what an acknowledgement under `fsync` waits for.
+Finding ExamineFlush(const World& world, const std::string& data);
+Finding ExamineReference(const World& world, const config::ReferenceConfig& reference);
+// Damage in the log of a directory that no server owns.
+Finding ExamineLog(const Context& context, const std::string& data);
 Finding ExamineClock(const World& world);
 Finding ExamineOpenFiles(std::int64_t connections);
 Finding ExamineProcessor();

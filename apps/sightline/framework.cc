@@ -1,6 +1,7 @@
 #include "apps/sightline/framework.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
 #include <ostream>
 #include <span>
@@ -317,6 +318,12 @@ int CommandLine::Usage(const std::string& message, std::string_view command) {
 }
 
 int CommandLine::Main(const std::vector<std::string>& arguments) {
+  // "help COMMAND" is how some ask.
+  if (!arguments.empty() && arguments[0] == "help") {
+    std::vector<std::string> asked(arguments.begin() + 1, arguments.end());
+    asked.emplace_back("--help");
+    return Main(asked);
+  }
   *values_ = Globals{};
   auto scan = ScanWords(arguments);
   if (!scan) return Usage(scan.error(), "");
@@ -340,7 +347,13 @@ int CommandLine::Main(const std::vector<std::string>& arguments) {
   context.color = world_.out_is_terminal && !values_->no_color && variable("NO_COLOR").empty();
 
   Result<Exit> result = scan->command->run()(context);
+  errno = 0;
   world_.out.flush();
+  if (result && !world_.out) {
+    // Who closes a pipe knows what he has read; a full disk is news.
+    if (errno != EPIPE) world_.err << "sightline: the output could not be written whole\n";
+    return static_cast<int>(Exit::kFailed);
+  }
   if (result) return static_cast<int>(*result);
   world_.err << "sightline: " << result.error().message << "\n";
   return static_cast<int>(Exit::kFailed);

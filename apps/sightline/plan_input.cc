@@ -29,4 +29,10 @@ std::expected<flow::Plan, std::vector<config::Mistake>> CompilePlans(const confi
   return std::unexpected(std::move(mistakes));
 }
 
+gate::Decoder::Limits DecoderLimitsOf(const config::IngestLimits& limits) {
+  return {.record_bytes_max = static_cast<std::uint32_t>(limits.line_max),
+          .depth_max = static_cast<std::uint32_t>(limits.depth_max),
+          .fields_max = static_cast<std::uint32_t>(limits.fields_max)};
+}
+
 }  // namespace sightline::app

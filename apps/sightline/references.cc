@@ -25,4 +25,13 @@ Status LoadReferences(const config::Config& config, runtime::FileSystem& files, 
   return {};
 }
 
+flow::ReferenceVersions VersionsOf(flow::ReferenceStore& store, const flow::Plan& plan) {
+  return [&store, &plan](const std::string& name, std::uint64_t version) -> Result<flow::ReferenceHandle> {
+    for (const flow::ReferencePlan& reference : plan.references) {
+      if (reference.name == name) return store.Load(name, reference.schema, reference.key, version);
+    }
+    return Fail(ErrorKind::kNotFound, "the reference " + name + " is no longer configured, and kept input was joined with it");
+  };
+}
+
 }  // namespace sightline::app

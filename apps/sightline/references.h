@@ -4,6 +4,7 @@
 #include <string>
 
 #include "sightline/config/config.h"
+#include "sightline/flow/committed_partition.h"
 #include "sightline/flow/reference_store.h"
 
 namespace sightline::app {
@@ -15,5 +16,7 @@ Status LoadReferences(const config::Config& config, runtime::FileSystem& files, 
 // One of them again; the version in effect.
 Result<flow::ReferenceHandle> ReloadReference(const config::ReferenceConfig& reference, runtime::FileSystem& files,
                                               flow::ReferenceStore& store, flow::ReferenceCatalog& catalog);
+// Kept versions of the plan's references, for input that is processed again. Both must outlive the answer.
+flow::ReferenceVersions VersionsOf(flow::ReferenceStore& store, const flow::Plan& plan);
 
 }  // namespace sightline::app

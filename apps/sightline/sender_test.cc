@@ -96,6 +96,21 @@ TEST_F(SenderTest, ARefusalForNowIsSentAgainUnderItsKeyAfterTheTimeAskedFor) {
   EXPECT_LE(test_.slept_ms, 9000);
 }
 
+// What is sent depends on the answers alone: requests go out when they are submitted, and the server answers one after the other.
+TEST_F(SenderTest, WhatWasRefusedWithSeveralInFlightGoesAgainInOrder) {
+  Serve([](std::size_t n, const TestingServer::Request&) -> TestingServer::Answer {
+    if (n == 1 || n == 2) return {.status = 429, .body = R"({"error":{"kind":"resource_exhausted","message":"full"}})", .headers = {}};
+    return Accepted(1);
+  });
+  Sender sender = Make(4);
+  for (int i = 0; i < 4; ++i) ASSERT_TRUE(sender.Submit(Lines(static_cast<std::uint64_t>(i) + 1, std::to_string(i) + "\n", 1)));
+  ASSERT_TRUE(sender.Finish());
+  EXPECT_THAT(keys_, ElementsAre("run-0", "run-1", "run-2", "run-3", "run-1", "run-2"));
+  EXPECT_THAT(bodies(), ElementsAre("0\n", "1\n", "2\n", "3\n", "1\n", "2\n"));
+  EXPECT_EQ(sender.summary().received, 4U) << "each once";
+  EXPECT_EQ(sender.summary().retries, 2U);
+}
+
 TEST_F(SenderTest, ABrokenConnectionIsMadeAgainAndEverythingInFlightGoesAgain) {
   Serve([](std::size_t n, const TestingServer::Request&) -> TestingServer::Answer {
     if (n == 1) return {.status = 0, .body = "", .headers = {}, .hang_up = true};

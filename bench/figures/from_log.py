@@ -29,8 +29,10 @@ pipelines:
       - rank: {within: [window_start, geographical_location_oid], by: item_count, top: 10}
     to: [statistics]
 """
+CONFIG = (HERE / "configs/from_log.yaml").read_text()
 LOCATIONS = 1000
 PATIENCE_SECONDS = 300
+ENGINE_SECONDS_MAX = 600  # the first start installs
 CLOSING_OID = 1 << 60  # ids of closing events lie beyond the generated ones
 HEADER = ["window_start", "window_end", "geographical_location_oid", "item_name", "item_count", "rank"]
 KAFKA, FLINK, GATEWAY = "127.0.0.1:19092", "http://127.0.0.1:18081", "http://127.0.0.1:18083"
@@ -78,7 +80,7 @@ class FromLog:
         self.loaded = bench.folder / "log-loaded"
         self.work = bench.folder / "log-work"
         shutil.rmtree(self.loaded, ignore_errors=True)
-        with server.Server(bench, "from_log.yaml", self.loaded, self.cores, pipelines="") as running:
+        with server.Server(bench, CONFIG, self.loaded, self.cores, pipelines="") as running:
             running.send(with_closing_events(bench, events))
 
     def run(self):
@@ -86,15 +88,17 @@ class FromLog:
         shutil.rmtree(self.work, ignore_errors=True)
         shutil.copytree(self.loaded, self.work)
         os.sync()
-        running = server.Server(self.bench, "from_log.yaml", self.work, self.cores, pipelines=PIPELINES)
+        running = server.Server(self.bench, CONFIG, self.work, self.cores, pipelines=PIPELINES)
         started = running.start()
         try:
             running.wait_until_ready()
             seconds = self.wait_for_results(running, started)
             if not self.rows:
                 self.rows = [[row[name] if name == "item_name" else int(row[name]) for name in HEADER] for row in running.rows("top_items")]
-        finally:
-            running.stop()
+        except BaseException:
+            running.kill()
+            raise
+        running.stop()
         return seconds
 
     def wait_for_results(self, running, started):
@@ -119,12 +123,16 @@ class Flink:
             for name in ("kafka", "flink"):
                 self.engine(name, "start")
             self.python("load_kafka.py", KAFKA, events, self.topic, PARTITIONS)
-        except (OSError, subprocess.CalledProcessError, RuntimeError) as error:
+        except (OSError, subprocess.CalledProcessError, subprocess.TimeoutExpired, RuntimeError) as error:
             self.close()
             raise Missing(f"Kafka and Flink could not be started: {error}") from error
+        except BaseException:
+            self.close()
+            raise
 
     def engine(self, name, action):
-        subprocess.run(["taskset", "-c", self.cores, str(REPOSITORY / "tools/engines/engines"), name, action], check=True)
+        subprocess.run(["taskset", "-c", self.cores, str(REPOSITORY / "tools/engines/engines"), name, action], check=True,
+                       timeout=ENGINE_SECONDS_MAX)
 
     def python(self, program, *arguments):
         return self.bench.run([self.bench.python(), HERE / "peers" / program, *arguments], self.cores).stdout
@@ -148,7 +156,8 @@ class Flink:
 
     def close(self):
         for name in ("flink", "kafka"):
-            subprocess.run([str(REPOSITORY / "tools/engines/engines"), name, "stop"], check=False)
+            for action in ("stop", "wipe"):
+                subprocess.run([str(REPOSITORY / "tools/engines/engines"), name, action], check=False)
 
 
 def against_flink(bench, figure):

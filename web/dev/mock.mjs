@@ -181,8 +181,8 @@ const server = createServer(async (request, response) => {
     if (path === '/mock') return await control(request, response);
     if (faults.down) return fail(response, 503, 'unavailable', 'the server is shutting down');
     if (path === '/sign-in') {
-      if (!codes.has(url.searchParams.get('code'))) return fail(response, 401, 'unauthenticated', 'this link was used or is too old');
-      response.writeHead(303, { location: '/', ...newSession() });
+      const known = codes.has(url.searchParams.get('code'));
+      response.writeHead(303, known ? { location: '/', ...newSession() } : { location: '/?sign-in=expired' });
       return response.end();
     }
     if (path === '/v1/session') return await session(request, response);

@@ -263,11 +263,12 @@ export class Simulation {
     const n = Math.min(Number(query.get('limit') ?? 100), this.totals[reason] ?? 0);
     const original = '{"detection_oid":8811,"geographical_location_oid":12,"video_camera_oid":120,"item_name":"person","timestamp_detected":"yesterday"}';
     const one = (i) => ({
-      topic: 'item_counts.dead_letters', partition: i % PARTITIONS, offset: i, reason, field: 'timestamp_detected', cause: 'timestamp_detected must be an integer, not a string',
+      topic: 'dead_letters.item_counts', partition: i % PARTITIONS, offset: i, reason, field: 'timestamp_detected', cause: 'timestamp_detected must be an integer, not a string',
       origin: { kind: 'topic', topic: 'camera_events', partition: i % PARTITIONS, offset: 5000 + i }, received: this.started + i * 900, encoding: 'json',
       original_size: original.length, shortened: false, original,
     });
-    return { dead_letters: Array.from({ length: n }, (_, i) => one(i)), next_cursor: null };
+    // Newest first, as the server has them.
+    return { dead_letters: Array.from({ length: n }, (_, i) => one(n - 1 - i)), next_cursor: null };
   }
 
   status(clients) {

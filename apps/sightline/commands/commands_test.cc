@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include "sightline/base/text.h"
 #include "sightline/config/table.h"
 #include "sightline/security/principal.h"
 
@@ -166,7 +167,8 @@ TEST_F(CommandsTest, DoctorNamesWhatIsWrongAndTheRemedy) {
   EXPECT_EQ(by_name["processor"]["state"], "ok");
   EXPECT_EQ(by_name["admin token"]["state"], "problem");
   EXPECT_EQ(by_name["admin token"]["remedy"], "chmod 600 " + token);
-  for (const char* name : {"file system", "free space", "clock", "open files", "memory", "huge pages", "listen.http", "listen.health"})
+  for (const char* name : {"file system", "free space", "flush", "log", "reference locations", "clock", "open files", "memory",
+                           "huge pages", "listen.http", "listen.health"})
     EXPECT_TRUE(by_name.contains(name)) << name;
   chmod(token.c_str(), 0600);
   EXPECT_EQ(ExamineSecretFile("admin token", token).health, Health::kGood);
@@ -251,6 +253,34 @@ TEST_F(SendCommandTest, ReadsTheStandardInputAndPassesPackedFilesThrough) {
   EXPECT_EQ(Run({"send", test_.Write("e.ndjson.gz", packed), "--to", server_.url()}), 0) << test_.err.str();
   EXPECT_EQ(body_, "a\nb\n" + packed);
   EXPECT_THAT(encodings_, ::testing::ElementsAre("", "gzip"));
+}
+
+// The clock is the test's and moves when the command sleeps: what is posted is a function of the turns.
+TEST_F(SendCommandTest, SimulatePostsAtTheRateAskedAndStopsAtTheCount) {
+  const std::int64_t started_ns = test_.clock.ns;
+  EXPECT_EQ(Run({"simulate", "--rate", "5000", "--count", "1050", "--seed", "7", "--disorder", "0", "--late", "0", "--duplicates", "0",
+                 "--broken", "0", "--data", test_.directory + "/data", "--format", "json"}),
+            0)
+      << test_.err.str();
+  const auto report = nlohmann::json::parse(test_.out.str());
+  EXPECT_EQ(report["received"], 1050);
+  EXPECT_EQ(std::ranges::count(body_, '\n'), 1050);
+  EXPECT_EQ(report["batches"], 11) << "turns of 20 ms: ten of 100 events, and the rest";
+  EXPECT_EQ(test_.clock.ns - started_ns, 220'000'000) << "1050 events at 5000 a second, to the end of the turn";
+  // Event time is the time of posting.
+  std::set<std::int64_t> times;
+  for (const std::string_view line : Split(body_, '\n')) {
+    if (!line.empty()) times.insert(nlohmann::json::parse(line)["timestamp_detected"].get<std::int64_t>());
+  }
+  EXPECT_EQ(*times.begin(), 1'800'000'000'020);
+  EXPECT_EQ(*times.rbegin(), 1'800'000'000'220);
+}
+
+TEST_F(SendCommandTest, SimulateStopsAfterTheTime) {
+  EXPECT_EQ(Run({"simulate", "--rate", "1000", "--for", "100ms", "--data", test_.directory + "/data", "--format", "json"}), 0)
+      << test_.err.str();
+  EXPECT_EQ(nlohmann::json::parse(test_.out.str())["received"], 100);
+  EXPECT_EQ(test_.slept_ms, 100);
 }
 
 TEST_F(CommandsTest, SimulateWritesTheSameFileForTheSameSeed) {

@@ -113,15 +113,29 @@ class CameraProcess {
  public:
   static std::unique_ptr<CameraProcess> Start(const std::string& program, const std::string& clip, const std::string& url,
                                               const std::string& token_file) {
-    const std::vector<std::string> arguments = {
-        program, "--clip", clip,           "--location", std::to_string(kCameraLocation), "--camera", std::to_string(kCameraOid),
-        "--to",  url,      "--token-file", token_file};
+    const std::vector<std::string> arguments = {program,
+                                                "--clip",
+                                                clip,
+                                                "--location",
+                                                std::to_string(kCameraLocation),
+                                                "--camera",
+                                                std::to_string(kCameraOid),
+                                                "--to",
+                                                url,
+                                                "--token-file",
+                                                token_file,
+                                                "--end-with-parent"};
     std::vector<char*> raw;
     for (const std::string& argument : arguments) raw.push_back(const_cast<char*>(argument.c_str()));
     raw.push_back(nullptr);
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    // The server's sockets must not outlive it in a child.
+    posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1);
     pid_t pid = 0;
-    if (posix_spawn(&pid, program.c_str(), nullptr, nullptr, raw.data(), environ) != 0) return nullptr;
-    return std::unique_ptr<CameraProcess>(new CameraProcess(pid));
+    const int failed = posix_spawn(&pid, program.c_str(), &actions, nullptr, raw.data(), environ);
+    posix_spawn_file_actions_destroy(&actions);
+    return failed != 0 ? nullptr : std::unique_ptr<CameraProcess>(new CameraProcess(pid));
   }
   ~CameraProcess() {
     kill(pid_, SIGTERM);

@@ -6,35 +6,45 @@
 #include "apps/sightline/client.h"
 #include "apps/sightline/examination.h"
 #include "apps/sightline/output.h"
+#include "apps/sightline/plan_input.h"
 
 namespace sightline::app {
 namespace {
 
-std::vector<Finding> Examine(const Context& context) {
-  std::vector<Finding> findings;
-  const std::string file = context.ConfigFile();
-  config::Config config;
+// The configuration that is looked at, and what is to be said of it; the defaults where there is none to be used.
+Finding ExamineConfiguration(const Context& context, const std::string& given, config::Config& config) {
+  const std::string file = context.ConfigFile(given);
+  config = config::Defaults();
+  if (!context.data.empty()) config.data = context.data;
   const auto there = context.world.files.Exists(file);
-  const bool wanted = !context.config_file.empty() || (there && *there);
-  auto loaded = wanted ? context.LoadConfig() : Result<config::Config>(std::unexpected(Error{}));
-  if (loaded) {
-    config = std::move(*loaded);
-    findings.push_back({"configuration", Health::kGood, file + " has no mistakes", ""});
-  } else {
-    if (wanted) {
-      const std::string& message = loaded.error().message;
-      findings.push_back({"configuration", Health::kProblem, message.substr(0, message.find('\n')), "sightline check " + file});
-    } else {
-      findings.push_back(
-          {"configuration", Health::kWarning, "there is no " + file + " here", "give one by --config FILE; the defaults are looked at"});
-    }
-    config = config::Defaults();
-    if (!context.data.empty()) config.data = context.data;
+  if (given.empty() && context.config_file.empty() && there && !*there) {
+    return {"configuration", Health::kWarning, "there is no " + file + " here",
+            "name one: sightline doctor FILE; the defaults are looked at"};
   }
-  const bool running = FindServer(context.world, config.data).has_value();
+  auto loaded = context.LoadConfig(given);
+  if (!loaded) {
+    const std::string& message = loaded.error().message;
+    return {"configuration", Health::kProblem, message.substr(0, message.find('\n')), "sightline check " + file};
+  }
+  config = std::move(*loaded);
+  const auto plans = CompilePlans(config);
+  if (!plans) return {"configuration", Health::kProblem, plans.error().front().ToString(), "sightline check " + file};
+  return {"configuration", Health::kGood, file + " has no mistakes", ""};
+}
+
+std::vector<Finding> Examine(const Context& context, const std::string& given) {
+  config::Config config;
+  std::vector<Finding> findings = {ExamineConfiguration(context, given, config)};
+  for (const config::ReferenceConfig& reference : config.references) findings.push_back(ExamineReference(context.world, reference));
+  const auto server = FindServer(context.world, config.data);
+  const bool running = server.has_value();
   findings.push_back(ExamineDirectory(context.world, config.data));
   findings.push_back(ExamineFileSystemType(config.data));
   findings.push_back(ExamineFreeSpace(context.world, config.data));
+  findings.push_back(ExamineFlush(context.world, config.data));
+  findings.push_back(running
+                         ? Finding{"log", Health::kGood, "owned by the server at " + server->url + "; sightline topic verify reads it", ""}
+                         : ExamineLog(context, config.data));
   findings.push_back(ExamineClock(context.world));
   findings.push_back(ExamineOpenFiles(config.limits.requests.connections_max));
   findings.push_back(ExamineProcessor());
@@ -47,8 +57,8 @@ std::vector<Finding> Examine(const Context& context) {
   return findings;
 }
 
-Result<Exit> Doctor(Context& context) {
-  const std::vector<Finding> findings = Examine(context);
+Result<Exit> Doctor(Context& context, const std::string& file) {
+  const std::vector<Finding> findings = Examine(context, file);
   OutputRows rows{.columns = {{"check"}, {"state"}, {"found"}, {"remedy"}}, .rows = {}};
   int problems = 0;
   for (const Finding& finding : findings) {
@@ -75,13 +85,15 @@ Result<Exit> Doctor(Context& context) {
 }  // namespace
 
 void AddDoctor(CommandLine& line) {
+  const auto file = std::make_shared<std::string>();
   line.Add("doctor", "Looks whether this machine and directory are fit, and says what to do", Group::kConfigure)
       .Describe(
-          "Looks at the configuration, the data directory, free space, the clock, limits, the processor, memory, ports and secrets. "
-          "Ends with 1 if there is a problem; warnings are not problems.")
-      .Example("sightline doctor --config presets/top-items/sightline.yaml", "before the first start")
+          "Looks at the configuration and its references, the data directory and its disk, the log, the clock, limits, the processor, "
+          "memory, ports and secrets. Ends with 1 if there is a problem; warnings are not problems.")
+      .Argument("FILE", *file, "the configuration file; else that of --config, else ./sightline.yaml", Need::kOptional)
+      .Example("sightline doctor presets/top-items/sightline.yaml", "before the first start")
       .Example("sightline doctor --format json", "for a deployment")
-      .Run(Doctor);
+      .Run([file](Context& context) { return Doctor(context, *file); });
 }
 
 }  // namespace sightline::app

@@ -4,7 +4,7 @@
 
 namespace sightline::app {
 
-// topic, dead-letter, audit, query: questions to the server that owns the data directory.
+// topic (topic.cc), dead-letter, audit, query: looks into a data directory, by its server or without one.
 void AddTopic(CommandLine& line);
 void AddDeadLetter(CommandLine& line);
 void AddAudit(CommandLine& line);

@@ -83,9 +83,7 @@ Result<Exit> RunPipeline(Context& context, const RunOptions& options) {
   run.threads =
       options.threads > 0 ? static_cast<int>(options.threads) : static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
   run.piece_bytes = options.piece;
-  run.limits.record_bytes_max = static_cast<std::uint32_t>(config.limits.ingest.line_max);
-  run.limits.depth_max = static_cast<std::uint32_t>(config.limits.ingest.depth_max);
-  run.limits.fields_max = static_cast<std::uint32_t>(config.limits.ingest.fields_max);
+  run.limits = DecoderLimitsOf(config.limits.ingest);
   run.progress = [&](std::uint64_t done, std::uint64_t total) {
     progress.Update(done, total == 0 ? 1.0 : static_cast<double>(done) / static_cast<double>(total));
   };

@@ -100,7 +100,7 @@ Status Post(Context& context, const SimulateCommand& command, Fleet& fleet, Send
       made += batch.records;
       SL_TRY(sender.Submit(std::move(batch)));
       progress.Update(made);
-      if (made < due) continue;
+      if (made < due || made == total) continue;
     }
     // Wake with the turns of the beginning, so that what a turn takes does not add up.
     const std::int64_t elapsed_ms = (context.world.clock.MonotonicNs() - started_ns) / kMillisecondNs;

@@ -4,7 +4,9 @@
 
 #include <nlohmann/json.hpp>
 
+#include "sightline/flow/offset_set.h"
 #include "sightline/model/dead_letter.h"
+#include "sightline/model/replay.h"
 #include "sightline/model/result.h"
 
 namespace sightline::app {
@@ -13,31 +15,47 @@ namespace {
 constexpr int kAttempts = 20;
 constexpr auto kBetweenAttempts = std::chrono::milliseconds(250);
 
+using Verdicts = std::array<std::uint64_t, kVerdicts>;
+
 struct Counted {
   std::uint64_t records = 0;
   std::uint64_t gone = 0;
+  Verdicts replayed{};  // dead letters that were offered to the pipeline again, each once, by the verdict they had
 };
 
-// Data records of a partition before `end`.
-Result<Counted> CountRecords(bus::Bus& bus, const TopicPartition& partition, Offset start, Offset end) {
+// Data records of a partition from `origin` to `end`, as far as retention has left them, and what was replayed there.
+Result<Counted> CountRecords(bus::Bus& bus, const std::string& pipeline, const TopicPartition& partition, Offset origin, Offset start,
+                             Offset end) {
+  flow::OffsetSet taken;
   Counted counted;
-  counted.gone = static_cast<std::uint64_t>(start.value);
-  SL_ASSIGN_OR_RETURN(const std::unique_ptr<bus::Reader> reader, bus.OpenReader(partition, start));
+  counted.gone = static_cast<std::uint64_t>(std::max<std::int64_t>(0, start.value - origin.value));
+  SL_ASSIGN_OR_RETURN(const std::unique_ptr<bus::Reader> reader, bus.OpenReader(partition, std::max(origin, start)));
   while (reader->position() < end) {
     SL_ASSIGN_OR_RETURN(const std::optional<bus::Batch> batch, reader->Next());
     if (!batch) break;
     const std::int64_t last = std::min(batch->end().value, end.value);
     if (batch->type == bus::BatchType::kData) counted.records += static_cast<std::uint64_t>(last - batch->base.value);
+    if (batch->type != bus::BatchType::kReplay) continue;
+    for (std::int64_t i = 0; i < last - batch->base.value; ++i) {
+      SL_ASSIGN_OR_RETURN(const ReplayKey key, DecodeReplayKey(batch->keys[static_cast<std::size_t>(i)]));
+      if (key.pipeline != pipeline || !taken.Insert({std::string(key.topic), key.partition}, key.offset)) continue;
+      ++counted.replayed[static_cast<std::size_t>(key.reason)];
+    }
   }
   return counted;
 }
 
-// Calls `take` with every record of a topic that readers see.
-Status ForEach(bus::Bus& bus, const std::string& topic, const std::function<Status(std::string_view)>& take) {
+// First offsets of partitions; 0 where nothing is said.
+using Origins = std::map<std::int32_t, std::int64_t>;
+
+// Calls `take` with every record of a topic that readers see, from where the pipeline's generation began.
+Status ForEach(bus::Bus& bus, const std::string& topic, const Origins& origins, const std::function<Status(std::string_view)>& take) {
   SL_ASSIGN_OR_RETURN(const bus::TopicInfo info, bus.Describe(topic));
   for (std::size_t p = 0; p < info.partitions.size(); ++p) {
-    SL_ASSIGN_OR_RETURN(const std::unique_ptr<bus::Reader> reader,
-                        bus.OpenReader({topic, Partition(static_cast<std::int32_t>(p))}, info.partitions[p].start));
+    const Partition partition(static_cast<std::int32_t>(p));
+    const auto origin = origins.find(partition.value);
+    const Offset from = std::max(info.partitions[p].start, Offset(origin == origins.end() ? 0 : origin->second));
+    SL_ASSIGN_OR_RETURN(const std::unique_ptr<bus::Reader> reader, bus.OpenReader({topic, partition}, from));
     for (;;) {
       SL_ASSIGN_OR_RETURN(const std::optional<bus::Batch> batch, reader->Next());
       if (!batch) break;
@@ -47,9 +65,9 @@ Status ForEach(bus::Bus& bus, const std::string& topic, const std::function<Stat
   return {};
 }
 
-Result<std::array<std::uint64_t, kVerdicts>> CountDeadLetters(bus::Bus& bus, const std::string& topic) {
-  std::array<std::uint64_t, kVerdicts> counts{};
-  const Status read = ForEach(bus, topic, [&](std::string_view value) -> Status {
+Result<Verdicts> CountDeadLetters(bus::Bus& bus, const std::string& topic, const Origins& origins) {
+  Verdicts counts{};
+  const Status read = ForEach(bus, topic, origins, [&](std::string_view value) -> Status {
     SL_ASSIGN_OR_RETURN(const DeadLetter letter, DecodeDeadLetter(value));
     ++counts[static_cast<std::size_t>(letter.reason)];
     return {};
@@ -58,41 +76,61 @@ Result<std::array<std::uint64_t, kVerdicts>> CountDeadLetters(bus::Bus& bus, con
   return counts;
 }
 
-void Expect(PipelineAudit& audit, const std::string& what, std::uint64_t from_log, std::uint64_t said) {
-  if (from_log == said) return;
+// Of `lost` records, whether they were counted before they were given up is not known.
+void Expect(PipelineAudit& audit, const std::string& what, std::uint64_t from_log, std::uint64_t said, std::uint64_t lost = 0) {
+  if (from_log <= said && said <= from_log + lost) return;
   audit.differences.push_back(what + ": " + std::to_string(from_log) + " in the log, " + std::to_string(said) + " counted");
 }
 
-Result<PipelineAudit> AuditPipeline(DataPlane& plane, const flow::Plan& plan, const flow::PipelinePlan& pipeline) {
-  const flow::DatasetPlan& dataset = *plan.FindDataset(pipeline.from);
+Result<PipelineAudit> AuditPipeline(const AuditSource& source, const flow::PipelinePlan& pipeline) {
+  const flow::DatasetPlan& dataset = *source.plan.FindDataset(pipeline.from);
   PipelineAudit audit;
   audit.pipeline = pipeline.name;
   audit.dataset = dataset.name;
-  SL_ASSIGN_OR_RETURN(const bus::TopicInfo topic, plane.bus().Describe(dataset.topic));
-  for (const flow::TaskStatus& task : plane.tasks()) {
+  Verdicts replayed{};
+  Origins results_from, letters_from;
+  SL_ASSIGN_OR_RETURN(const bus::TopicInfo topic, source.bus.Describe(dataset.topic));
+  SL_ASSIGN_OR_RETURN(const std::vector<flow::TaskStatus> tasks, source.tasks());
+  for (const flow::TaskStatus& task : tasks) {
     if (task.pipeline != pipeline.name) continue;
     if (!task.error.empty() || task.positions.empty()) {
       audit.differences.push_back("partition " + std::to_string(task.partition) + " does not run: " + task.error);
       continue;
     }
-    for (std::size_t v = 0; v < kVerdicts; ++v) audit.counters.verdicts[v] += task.counters.verdicts[v];
+    for (std::size_t v = 0; v < kVerdicts; ++v) {
+      audit.counters.verdicts[v] += task.counters.verdicts[v];
+      audit.counters.replayed[v] += task.counters.replayed[v];
+    }
     audit.counters.unknown_reference += task.counters.unknown_reference;
     audit.counters.partially_late += task.counters.partially_late;
     if (!task.members.empty()) audit.result_rows_said += task.members[0].rows_out;
+    const std::int64_t origin = task.origin.inputs.at(0);
+    results_from[task.partition] = task.origin.outputs.front();
+    letters_from[task.partition] = task.origin.outputs.back();
     const bus::TopicInfo::PartitionInfo& partition = topic.partitions[static_cast<std::size_t>(task.partition)];
-    SL_ASSIGN_OR_RETURN(const Counted counted,
-                        CountRecords(plane.bus(), {dataset.topic, Partition(task.partition)}, partition.start, Offset(task.positions[0])));
+    SL_ASSIGN_OR_RETURN(const Counted counted, CountRecords(source.bus, pipeline.name, {dataset.topic, Partition(task.partition)},
+                                                            Offset(origin), partition.start, Offset(task.positions[0])));
     audit.log_records += counted.records;
+    for (std::size_t v = 0; v < kVerdicts; ++v) {
+      replayed[v] += counted.replayed[v];
+    }
     audit.gone += counted.gone;
+    audit.dropped += partition.dropped;
+    audit.waiting += static_cast<std::uint64_t>(std::max<std::int64_t>(0, partition.visible.value - task.positions[0]));
   }
-  if (audit.gone == 0) Expect(audit, "records", audit.log_records, audit.counters.in());
-  SL_ASSIGN_OR_RETURN(const auto own, CountDeadLetters(plane.bus(), flow::Plan::DeadLetterTopic(pipeline.name)));
+  // A letter of ingest that was offered again was no record of the topic: `in` of the pipeline has it neither before nor after.
+  if (audit.gone == 0) Expect(audit, "records", audit.log_records, audit.counters.in(), audit.dropped);
+  for (std::size_t v = 0; v < kVerdicts && audit.gone == 0; ++v) {
+    audit.replayed += replayed[v];
+    Expect(audit, "replayed " + std::string(kVerdictNames[v]), replayed[v], audit.counters.replayed[v], audit.dropped);
+  }
+  SL_ASSIGN_OR_RETURN(const auto own, CountDeadLetters(source.bus, flow::Plan::DeadLetterTopic(pipeline.name), letters_from));
   for (const Verdict verdict : {Verdict::kLate, Verdict::kFuture, Verdict::kMalformed, Verdict::kInvalid, Verdict::kStateLimit}) {
     const auto v = static_cast<std::size_t>(verdict);
     audit.dead_letters += own[v];
     Expect(audit, "dead letters " + std::string(VerdictName(verdict)), own[v], audit.counters.verdicts[v]);
   }
-  const Status read = ForEach(plane.bus(), flow::Plan::ResultsTopic(pipeline.name), [&](std::string_view value) -> Status {
+  const Status read = ForEach(source.bus, flow::Plan::ResultsTopic(pipeline.name), results_from, [&](std::string_view value) -> Status {
     ResultRecord record;
     SL_TRY(DecodeResult(value, pipeline.shape.schema, record));
     if (!record.closed) audit.result_rows += record.rows.rows;
@@ -100,13 +138,18 @@ Result<PipelineAudit> AuditPipeline(DataPlane& plane, const flow::Plan& plan, co
   });
   SL_TRY(read);
   if (audit.gone == 0) Expect(audit, "result rows", audit.result_rows, audit.result_rows_said);
-  SL_ASSIGN_OR_RETURN(const auto refused, CountDeadLetters(plane.bus(), DeadLetterTopic(dataset.name)));
+  SL_ASSIGN_OR_RETURN(const auto refused, CountDeadLetters(source.bus, DeadLetterTopic(dataset.name), {}));
   for (std::size_t v = 0; v < kVerdicts; ++v) {
     audit.refused_at_ingest += refused[v];
     audit.counters.verdicts[v] += refused[v];
   }
+  // From here on each record stands under its newest verdict alone.
+  for (std::size_t v = 0; v < kVerdicts; ++v) {
+    audit.counters.verdicts[v] -= std::min(audit.counters.verdicts[v], audit.counters.replayed[v]);
+    audit.counters.replayed[v] = 0;
+  }
   audit.in = audit.log_records + audit.refused_at_ingest;
-  if (audit.gone == 0) Expect(audit, "in", audit.in, audit.counters.in());
+  if (audit.gone == 0) Expect(audit, "in", audit.in, audit.counters.in(), audit.dropped);
   audit.holds = audit.differences.empty();
   return audit;
 }
@@ -129,7 +172,10 @@ std::string AuditReport::ToJson() const {
     one["refused_at_ingest"] = audit.refused_at_ingest;
     one["log_records"] = audit.log_records;
     one["removed_by_retention"] = audit.gone;
+    one["dropped"] = audit.dropped;
+    one["waiting"] = audit.waiting;
     one["dead_letters"] = audit.dead_letters;
+    one["replayed"] = audit.replayed;
     one["result_rows"] = audit.result_rows;
     one["differences"] = audit.differences;
     out["pipelines"].push_back(std::move(one));
@@ -137,21 +183,26 @@ std::string AuditReport::ToJson() const {
   return out.dump();
 }
 
-Result<AuditReport> Audit(DataPlane& plane, const flow::Plan& plan, const runtime::Clock&) {
+Result<AuditReport> Audit(const AuditSource& source) {
   AuditReport report;
-  for (const flow::PipelinePlan& pipeline : plan.pipelines) {
+  const int attempts = source.log == AuditSource::Log::kMoving ? kAttempts : 1;
+  for (const flow::PipelinePlan& pipeline : source.plan.pipelines) {
     if (pipeline.kind != flow::PipelineKind::kRoot) continue;
-    Result<PipelineAudit> audit = AuditPipeline(plane, plan, pipeline);
+    Result<PipelineAudit> audit = AuditPipeline(source, pipeline);
     // Counts and topics are read one after the other: while records keep coming they may be of different moments.
-    for (int attempt = 1; audit && !audit->holds && attempt < kAttempts; ++attempt) {
+    for (int attempt = 1; audit && !audit->holds && attempt < attempts; ++attempt) {
       std::this_thread::sleep_for(kBetweenAttempts);
-      audit = AuditPipeline(plane, plan, pipeline);
+      audit = AuditPipeline(source, pipeline);
     }
     if (!audit) return std::unexpected(audit.error());
     report.holds = report.holds && audit->holds;
     report.pipelines.push_back(std::move(*audit));
   }
   return report;
+}
+
+Result<AuditReport> Audit(DataPlane& plane, const flow::Plan& plan, const runtime::Clock&) {
+  return Audit({.bus = plane.bus(), .plan = plan, .tasks = [&plane] { return plane.tasks(); }});
 }
 
 }  // namespace sightline::app

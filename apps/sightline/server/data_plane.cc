@@ -2,7 +2,9 @@
 
 #include <algorithm>
 
+#include "apps/sightline/plan_input.h"
 #include "apps/sightline/references.h"
+#include "apps/sightline/server/statistics_retention.h"
 #include "sightline/runtime/random.h"
 #include "sightline/stores/statistics/embedded/duckdb_store.h"
 
@@ -28,9 +30,7 @@ Status DataPlane::Start() {
   const runtime::Runtime& runtime = settings_.runtime;
   SL_TRY(runtime.files.CreateDirectories(directory_));
   SL_ASSIGN_OR_RETURN(bus_, bus::LogBus::Open(runtime, directory_, bus::LogBus::Options()));
-  for (const bus::LogBus::Recovered& recovered : bus_->recovered()) {
-    settings_.log.Debug("partition opened", {{"topic", recovered.partition.topic}, {"partition", recovered.partition.partition.value}});
-  }
+  ReportRecovery();
   SL_TRY(MakeTopics());
   SL_TRY(LoadReferences(settings_.config, runtime.files, reference_store_, catalog_));
   stores::DuckDbOptions store;
@@ -42,8 +42,32 @@ Status DataPlane::Start() {
   }
   SL_TRY(StartEngine());
   StartSinks();
-  watcher_ = std::thread([this] { WatchReferences(); });
+  watcher_ = std::thread([this] { Housekeep(); });
   return {};
+}
+
+// What a crash or a disk did to the log is said before anybody reads it.
+void DataPlane::ReportRecovery() {
+  const ops::Log log = settings_.log.For("bus");
+  for (const auto& [partition, report] : bus_->recovered()) {
+    log.Debug("partition opened", {{"topic", partition.topic},
+                                   {"partition", partition.partition.value},
+                                   {"clean", report.clean},
+                                   {"scanned_bytes", report.scanned_bytes}});
+    if (report.cut_bytes > 0) {
+      log.Info("a torn tail was cut off: nothing said that it had become durable",
+               {{"topic", partition.topic}, {"partition", partition.partition.value}, {"bytes", report.cut_bytes}});
+    }
+    for (const bus::Damage& damage : report.damages) {
+      log.Error("the log is damaged; readers stop there until `sightline topic repair` lets them go on behind it",
+                {{"topic", partition.topic},
+                 {"partition", partition.partition.value},
+                 {"from_offset", damage.from.value},
+                 {"to_offset", damage.to.value},
+                 {"file", damage.file},
+                 {"byte", damage.position}});
+    }
+  }
 }
 
 Status DataPlane::MakeTopics() {
@@ -51,35 +75,26 @@ Status DataPlane::MakeTopics() {
   bus::TopicSpec owned;
   owned.segment_bytes = kOwnedSegmentBytes;
   owned.durability = bus::Durability::kOs;  // commits sync
-  const config::Config& config = settings_.config;
-  if (!config.datasets.empty()) owned.retain_time = config.datasets.front().retain.time;
   return flow::EnsureOwnedTopics(*bus_, settings_.plan, owned);
 }
 
 Status DataPlane::StartEngine() {
-  flow::ReferenceStore& store = reference_store_;
   const flow::Plan& plan = settings_.plan;
   const config::Config& config = settings_.config;
-  context_ = std::make_unique<flow::TaskContext>(flow::TaskContext{
-      .runtime = settings_.runtime,
-      .bus = *bus_,
-      .plan = plan,
-      .references = catalog_,
-      .versions = [&store, &plan](const std::string& name, std::uint64_t version) -> Result<flow::ReferenceHandle> {
-        for (const flow::ReferencePlan& reference : plan.references) {
-          if (reference.name == name) return store.Load(name, reference.schema, reference.key, version);
-        }
-        return Fail(ErrorKind::kNotFound, "the reference " + name + " is no longer configured, and kept input was joined with it");
-      },
-      .directory = directory_ + "/flow",
-      .live = settings_.live,
-      .policy = {.interval = std::min(config.checkpoint.interval, std::chrono::milliseconds(1000)),
-                 .snapshot_interval = std::chrono::milliseconds(10'000),
-                 .snapshot_records = config.checkpoint.records},
-      .limits = {.record_bytes_max = static_cast<std::uint32_t>(config.limits.ingest.line_max),
-                 .depth_max = static_cast<std::uint32_t>(config.limits.ingest.depth_max),
-                 .fields_max = static_cast<std::uint32_t>(config.limits.ingest.fields_max)},
-      .seed = runtime::SystemEntropy()});
+  context_ = std::make_unique<flow::TaskContext>(
+      flow::TaskContext{.runtime = settings_.runtime,
+                        .bus = *bus_,
+                        .plan = plan,
+                        .references = catalog_,
+                        .versions = VersionsOf(reference_store_, plan),
+                        .directory = directory_ + "/flow",
+                        .live = settings_.live,
+                        .policy = {.interval = std::min(config.checkpoint.interval, std::chrono::milliseconds(1000)),
+                                   .snapshot_interval = std::chrono::milliseconds(10'000),
+                                   .snapshot_records = config.checkpoint.records},
+                        .limits = DecoderLimitsOf(config.limits.ingest),
+                        .seed = runtime::SystemEntropy(),
+                        .from = settings_.from});
   flow::Engine::Options options;
   options.threads = settings_.threads;
   const ops::Log log = settings_.log.For("flow");
@@ -109,12 +124,14 @@ Result<flow::ReferenceHandle> DataPlane::Reload(const std::string& name) {
   return ReloadReference(*reference, settings_.runtime.files, reference_store_, catalog_);
 }
 
-// A changed source becomes a new version without a restart; a broken one is reported and the version in effect stays.
-void DataPlane::WatchReferences() {
+// Old results go. A changed source becomes a new version without a restart; a broken one is reported and the version in effect stays.
+void DataPlane::Housekeep() {
   std::map<std::string, std::string> reported;
+  StatisticsRetention retention(*statistics_, settings_.plan, settings_.runtime.clock, settings_.log.For("retention"));
   std::unique_lock lock(watch_mutex_);
   while (!watch_wake_.wait_for(lock, kReferencePoll, [this] { return stopping_; })) {
     lock.unlock();
+    retention.Step();
     for (const config::ReferenceConfig& reference : settings_.config.references) {
       const flow::ReferenceHandle before = catalog_.Newest(reference.name);
       const Result<flow::ReferenceHandle> now = Reload(reference.name);

@@ -30,6 +30,7 @@ class DataPlane {
     LiveSink* live = nullptr;
     const ops::Log& log;
     int threads = 2;
+    std::optional<flow::StartAt> from = std::nullopt;  // where changed pipelines begin
   };
   // Recovers everything; the errors are for the operator: they say what, where and what to do.
   static Result<std::unique_ptr<DataPlane>> Open(const Settings& settings);
@@ -51,10 +52,11 @@ class DataPlane {
  private:
   explicit DataPlane(const Settings& settings);
   Status Start();
+  void ReportRecovery();
   Status MakeTopics();
   Status StartEngine();
   void StartSinks();
-  void WatchReferences();
+  void Housekeep();
 
   Settings settings_;
   std::string directory_;

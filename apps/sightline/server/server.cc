@@ -10,8 +10,12 @@
 #include "apps/sightline/client.h"
 #include "apps/sightline/plan_input.h"
 #include "apps/sightline/server/data_plane.h"
+#include "apps/sightline/server/offline_data.h"
 #include "apps/sightline/server/overall_live.h"
+#include "apps/sightline/server/replay.h"
+#include "apps/sightline/server/served.h"
 #include "apps/sightline/server/status.h"
+#include "apps/sightline/server/verify.h"
 #include "sightline/ingest/intake.h"
 #include "sightline/model/dead_letter.h"
 #include "sightline/ops/health.h"
@@ -27,7 +31,7 @@ namespace {
 
 ops::LogLevel LevelOf(const std::string& name) {
   if (name == "debug") return ops::LogLevel::kDebug;
-  if (name == "warning") return ops::LogLevel::kWarning;
+  if (name == "warn") return ops::LogLevel::kWarning;
   if (name == "error") return ops::LogLevel::kError;
   return ops::LogLevel::kInfo;
 }
@@ -63,14 +67,6 @@ class ServedReferences final : public serve::References {
   WallTime loaded_at_;
 };
 
-stores::SqlOptions SqlOptionsOf(const config::SqlLimits& limits) {
-  stores::SqlOptions options;
-  options.time_max = limits.time_max;
-  options.memory_bytes_max = limits.memory_max;
-  options.rows_max = static_cast<std::uint64_t>(limits.rows_max);
-  return options;
-}
-
 class RunningServer final : public Server {
  public:
   RunningServer(Context& context, const config::Config& config)
@@ -88,14 +84,18 @@ class RunningServer final : public Server {
       return Fail(ErrorKind::kInvalidArgument, all);
     }
     plan_ = std::move(*plan);
-    if (const auto spec = context_.world.environment("SIGHTLINE_FAILPOINT")) SL_TRY(runtime::Failpoints::Parse(*spec, failpoints_));
+    SL_TRY(ArmFailpoints());
     SL_TRY(context_.world.files.CreateDirectories(config_.data));
     health_.SetNotReady("start", "recovering");
     // The ports first: a second server must fail before it touches anything.
     SL_TRY(Bind());
     SL_TRY(OpenDataPlane(options));
     SL_TRY(OpenFront());
+    // Only spares the commands a --config: no reason not to start.
+    if (const Status recorded = RecordConfiguration(context_.world.files, config_.data, config_.file); !recorded)
+      log_.Warning("configuration.json can't be written", {{"error", recorded.error().message}});
     SL_TRY(WriteServerFile(config_.data, {.pid = getpid(), .url = http_->url()}));
+    ready_ = true;
     health_.SetNotReady("start", "");
     log_.Info("ready", {{"http", http_->url()}, {"health", health_http_->url()}, {"data", config_.data}, {"version", kVersion}});
     return {};
@@ -123,12 +123,25 @@ class RunningServer final : public Server {
     Status first;
     if (plane_) first = plane_->Stop();
     intake_.reset();
-    (void)RemoveServerFile(context_.world.files, config_.data);
-    log_.Info("stopped", {{"clean", first.has_value()}});
+    // One that did not get as far has no file there: what is there belongs to the directory's owner.
+    if (ready_) {
+      (void)RemoveServerFile(context_.world.files, config_.data);
+      log_.Info("stopped", {{"clean", first.has_value()}});
+    }
     return first;
   }
 
  private:
+  Status ArmFailpoints() {
+    const std::optional<std::string> spec = context_.world.environment("SIGHTLINE_FAILPOINTS");
+    if (!spec || spec->empty()) return {};
+    if (auto armed = runtime::Failpoints::Parse(*spec, failpoints_); !armed) {
+      return std::unexpected(std::move(armed).error().In("SIGHTLINE_FAILPOINTS"));
+    }
+    log_.Warning("failpoints are armed: this server ends or fails where they say", {{"failpoints", *spec}});
+    return {};
+  }
+
   Status Bind() {
     serve::ServerOptions options;
     options.host = config_.listen.http.host;
@@ -161,7 +174,8 @@ class RunningServer final : public Server {
                                                  .runtime = {clock_, context_.world.files, failpoints_},
                                                  .live = &board_,
                                                  .log = log_,
-                                                 .threads = threads}));
+                                                 .threads = threads,
+                                                 .from = options.from}));
     std::vector<ingest::IntakeDataset> datasets;
     for (const config::DatasetConfig& dataset : config_.datasets) {
       bus::TopicSpec letters;
@@ -169,16 +183,14 @@ class RunningServer final : public Server {
       letters.segment_bytes = 16ULL << 20;
       letters.durability = config_.TopicOf(dataset).durability;
       letters.interval = config_.TopicOf(dataset).interval;
-      letters.retain_time = dataset.retain.time;
+      letters.retain_time = dataset.retain.dead_letters;
       datasets.push_back({.name = dataset.name,
                           .contract = &dataset.contract,
                           .topic = dataset.topic,
                           .partitions = dataset.partitions,
                           .partition_by = dataset.partition_by,
                           .dead_letters = letters,
-                          .limits = {.record_bytes_max = static_cast<std::uint32_t>(config_.limits.ingest.line_max),
-                                     .depth_max = static_cast<std::uint32_t>(config_.limits.ingest.depth_max),
-                                     .fields_max = static_cast<std::uint32_t>(config_.limits.ingest.fields_max)}});
+                          .limits = DecoderLimitsOf(config_.limits.ingest)});
     }
     SL_ASSIGN_OR_RETURN(intake_, ingest::Intake::Make(plane_->bus(), clock_, metrics_, std::move(datasets)));
     overall_ = std::make_unique<OverallLive>(plan_, board_);
@@ -226,20 +238,7 @@ class RunningServer final : public Server {
     api.access = access_.get();
     api.metrics = &metrics_;
     api.version = kVersion;
-    for (const flow::PipelinePlan& pipeline : plan_.pipelines) {
-      const flow::PipelinePlan& root = plan_.pipelines[static_cast<std::size_t>(pipeline.root)];
-      std::vector<std::string> letters = {flow::Plan::DeadLetterTopic(root.name)};
-      if (root.kind == flow::PipelineKind::kRoot) letters.push_back(DeadLetterTopic(root.from));
-      api.pipelines.push_back({.name = pipeline.name,
-                               .from = pipeline.from,
-                               .shape = std::make_shared<const ResultShape>(pipeline.shape),
-                               .window_size = pipeline.window.size,
-                               .window_every = pipeline.window.every,
-                               .ranked = pipeline.ranked,
-                               .live = pipeline.to_live,
-                               .statistics = pipeline.to_statistics,
-                               .dead_letter_topics = std::move(letters)});
-    }
+    api.pipelines = PipelineInfosOf(plan_);
     api.ingest = intake_.get();
     api.ingest_body_max = config_.limits.ingest.body_max;
     api.statistics = &plane_->statistics();
@@ -257,10 +256,13 @@ class RunningServer final : public Server {
     api.bus = &plane_->bus();
     for (const config::DatasetConfig& dataset : config_.datasets) api.accepted_topics.push_back(dataset.topic);
     api.status = [this] { return status_->Status(); };
+    replayer_ = std::make_unique<Replayer>(*plane_, config_, plan_, clock_);
+    api.replay = [this](const serve::ReplayRequest& request) { return replayer_->Replay(request); };
     api.audit = [this]() -> Result<std::string> {
       SL_ASSIGN_OR_RETURN(const AuditReport report, Audit(*plane_, plan_, clock_));
       return report.ToJson();
     };
+    api.verify = [this](const std::string& topic) { return VerifyJson(plane_->bus(), topic); };
     return api;
   }
 
@@ -276,6 +278,7 @@ class RunningServer final : public Server {
   std::unique_ptr<DataPlane> plane_;
   std::unique_ptr<ingest::Intake> intake_;
   std::unique_ptr<OverallLive> overall_;
+  std::unique_ptr<Replayer> replayer_;
   std::unique_ptr<security::Access> access_;
   std::unique_ptr<StatusSource> status_;
   std::shared_ptr<void> collector_;
@@ -287,6 +290,7 @@ class RunningServer final : public Server {
   std::unique_ptr<serve::HttpServer> health_http_;
   std::unique_ptr<serve::HttpServer> http_;
   std::string url_;
+  bool ready_ = false;
   bool stopped_ = false;
 };
 

@@ -15,6 +15,7 @@ class Server {
  public:
   struct Options {
     int threads = 0;  // of the stream engine; 0: one a core
+    std::optional<flow::StartAt> from = std::nullopt;  // where changed pipelines begin
   };
   // Recovers, binds and serves when it returns; the configuration must outlive it.
   static Result<std::unique_ptr<Server>> Start(Context& context, const config::Config& config, Options options);

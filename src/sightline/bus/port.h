@@ -28,8 +28,9 @@ enum class Compression : std::uint8_t { kNone, kLz4, kZstd };
 
 // How the values of a batch are encoded.
 enum class Encoding : std::uint8_t { kJson = 0, kProtobuf = 1, kBinary = 2 };
-// A tick is one record without value, written when a partition stays idle: its append time moves the watermark.
-enum class BatchType : std::uint8_t { kData = 0, kTick = 1 };
+// A tick is one record without value, written when a partition stays idle: its append time moves the watermark. A replay holds
+// dead letters that are offered again: values are the originals, keys say which letters they were (model/replay.h).
+enum class BatchType : std::uint8_t { kData = 0, kTick = 1, kReplay = 2 };
 
 struct TopicSpec {
   std::string name;

@@ -80,6 +80,7 @@ struct DriversConfig {
 struct RetainConfig {
   std::chrono::milliseconds time{0};  // 0: for ever
   std::uint64_t bytes = 0;            // of the whole topic; 0: no limit
+  std::chrono::milliseconds dead_letters{0};  // of ingest's dead letters; 0: for ever
 };
 
 struct DatasetConfig {

@@ -187,6 +187,9 @@ std::string DocType(const Property& property) {
     case ValueType::kPath: return "path";
     case ValueType::kTopic:
     case ValueType::kName: return "name";
+    case ValueType::kSection:
+    case ValueType::kSections:
+    case ValueType::kNamedSections: return "section";
     default: return "text";
   }
 }

@@ -185,8 +185,32 @@ constexpr Property kRetainProperties[] = {
      .help = "Disk the topic may take, all partitions together, oldest events deleted first; `0B`: no limit.",
      .max = std::numeric_limits<std::int64_t>::max(),
      .access = Bind<&RetainConfig::bytes, kBytes>()},
+    {.name = "dead_letters",
+     .type = kDuration,
+     .default_text = "30d",
+     .help = "What was refused at ingest is kept as long as this; `0s`: for ever.",
+     .max = 100 * kYear,
+     .access = Bind<&RetainConfig::dead_letters, kDuration>()},
 };
 constexpr Section kRetain{"retain", "How long events are kept.", kRetainProperties};
+
+constexpr Property kRetainResultsProperties[] = {
+    {.name = "statistics",
+     .type = kDuration,
+     .default_text = "400d",
+     .help = "Windows that ended so long before the pipeline's newest one (or before now, if that is earlier) are deleted from the "
+             "statistics store, a few minutes after they may be; `0s`: never.",
+     .max = 100 * kYear,
+     .access = Bind<&RetainResultsSpec::statistics, kDuration>()},
+    {.name = "topics",
+     .type = kDuration,
+     .default_text = "30d",
+     .help = "Records of the pipeline's own topics, results and dead letters, older than this are deleted, unless a pipeline or sink "
+             "still needs them; `0s`: never.",
+     .max = 100 * kYear,
+     .access = Bind<&RetainResultsSpec::topics, kDuration>()},
+};
+constexpr Section kRetainResults{"retain", "How long results and dead letters are kept.", kRetainResultsProperties};
 
 constexpr Property kDatasetProperties[] = {
     {.name = "contract",
@@ -313,6 +337,11 @@ constexpr Property kPipelineProperties[] = {
      .example = "[statistics, live]",
      .choices = kSinks,
      .access = {.set = &SetSinks, .get = &GetSinks}},
+    {.name = "retain",
+     .type = kSection,
+     .help = kRetainResults.help,
+     .access = BindSection<&PipelineSpec::retain>(),
+     .section = &kRetainResults},
 };
 constexpr Section kPipeline{"a pipeline", "Turns events, or another pipeline's results, into results.", kPipelineProperties};
 

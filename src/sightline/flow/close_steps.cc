@@ -96,6 +96,26 @@ void Rank(const RankOp& op, ColumnBatch& rows) {
   rows.columns.push_back(std::move(rank));
 }
 
+// A sum over sums that did not fit does not fit either: what is null for that reason must not pass for nothing.
+void SpreadOverflow(const Aggregate& aggregate, const Schema& before, const ColumnBatch& rows, std::span<const std::uint32_t> groups,
+                    std::span<const std::uint32_t> sorted, Column& into, std::vector<std::uint8_t>& overflow) {
+  const int flag = before.Find("overflow");
+  if (flag < 0 || aggregate.kind != AggregateKind::kSum || aggregate.type != FieldType::kInt64) return;
+  const Column& flags = rows.columns[static_cast<std::size_t>(flag)];
+  const Column& input = rows.columns[static_cast<std::size_t>(aggregate.input)];
+  if (flags.type != FieldType::kBool) return;
+  std::vector<std::uint8_t> spread(groups.size() + 1, 0);  // a group has a row at least
+  for (std::uint32_t row = 0; row < rows.rows; ++row) {
+    if (input.IsNull(row) && !flags.IsNull(row) && flags.int64s[row] != 0) spread[groups[row]] = 1;
+  }
+  for (std::size_t i = 0; i < sorted.size(); ++i) {
+    if (spread[sorted[i]] == 0) continue;
+    if (into.nulls.empty()) into.nulls.assign(sorted.size(), 0);
+    into.nulls[i] = 1;
+    overflow[i] = 1;
+  }
+}
+
 void Regroup(const RegroupOp& op, const Schema& before, const ResultShape& shape, const Schema& after, ColumnBatch& rows) {
   std::vector<int> family;
   for (int c : shape.group) {
@@ -104,7 +124,7 @@ void Regroup(const RegroupOp& op, const Schema& before, const ResultShape& shape
       if (before.fields[static_cast<std::size_t>(op.by[k])].name == name) family.push_back(static_cast<int>(k));
     }
   }
-  GroupIndex index(before, op.by, family);
+  GroupIndex index(before, op.by, family, family);
   StringDictionary texts;
   std::vector<std::uint32_t> all(rows.rows);
   std::iota(all.begin(), all.end(), 0U);
@@ -131,6 +151,7 @@ void Regroup(const RegroupOp& op, const Schema& before, const ResultShape& shape
     const Column& input = rows.columns[static_cast<std::size_t>(aggregate.input)];
     for (std::uint32_t row = 0; row < rows.rows; ++row) column.Add(groups[row], input, row, texts);
     column.Materialise(sorted, texts, into, overflow);
+    SpreadOverflow(aggregate, before, rows, groups, sorted, into, overflow);
   }
   if (out.columns.size() > op.by.size() + op.aggregates.size()) {
     out.columns.back().type = FieldType::kBool;
@@ -187,9 +208,13 @@ void ApplyEnrich(const EnrichOp& op, const ActiveReferences& references, ColumnB
         to.nulls[row] = 1;
         continue;
       }
-      if (!to.int64s.empty()) to.int64s[row] = from.int64s[static_cast<std::size_t>(at)];
-      if (!to.doubles.empty()) to.doubles[row] = from.doubles[static_cast<std::size_t>(at)];
-      if (!to.strings.empty()) to.strings[row] = from.strings[static_cast<std::size_t>(at)];
+      if (text) {
+        to.strings[row] = from.strings[static_cast<std::size_t>(at)];
+      } else if (real) {
+        to.doubles[row] = from.doubles[static_cast<std::size_t>(at)];
+      } else {
+        to.int64s[row] = from.int64s[static_cast<std::size_t>(at)];
+      }
     }
   }
   batch.columns.insert(batch.columns.begin() + op.on + 1, std::make_move_iterator(added.begin()), std::make_move_iterator(added.end()));

@@ -9,6 +9,7 @@ namespace sightline::flow {
 namespace {
 
 constexpr std::size_t kAppendRecords = 4096;
+constexpr std::size_t kSeedBytes = 8;
 
 std::unexpected<Error> DamagedRun(const std::string& path) {
   return Fail(ErrorKind::kCorruption, path +
@@ -26,6 +27,28 @@ std::uint64_t FamilyFingerprint(const Plan& plan, int root) {
   return Hash64(all);
 }
 
+Result<std::uint64_t> SeedOf(const Snapshot& snapshot) {
+  if (snapshot.state.size() < kSeedBytes) return Fail(ErrorKind::kCorruption, "a snapshot without state");
+  return LoadLe<std::uint64_t>(snapshot.state.data());
+}
+
+Status LoadSnapshot(PartitionState& into, const Recovered& recovered, runtime::FileSystem& files, const ReferenceVersions& versions) {
+  SL_TRY(into.LoadState(std::string_view(recovered.snapshot.state).substr(kSeedBytes)));
+  for (const auto& [name, version] : recovered.snapshot.references) {
+    SL_ASSIGN_OR_RETURN(ReferenceHandle table, versions(name, version));
+    into.Activate(std::move(table));
+  }
+  for (const IdRunFile& kept : recovered.id_runs) {
+    SL_ASSIGN_OR_RETURN(const std::unique_ptr<runtime::File> file, files.Open(kept.path, runtime::OpenMode::kRead));
+    SL_ASSIGN_OR_RETURN(const std::uint64_t size, file->Size());
+    if (size != kept.bytes || size == 0) return DamagedRun(kept.path);
+    SL_ASSIGN_OR_RETURN(const std::string_view run, file->Map(size));
+    if (Crc32c(run) != kept.crc) return DamagedRun(kept.path);
+    if (Status loaded = into.LoadDedupe(run); !loaded) return std::unexpected(std::move(loaded.error()).In(kept.path));
+  }
+  return {};
+}
+
 Result<std::unique_ptr<CommittedPartition>> CommittedPartition::Open(runtime::Runtime runtime, bus::Bus& bus, const Plan& plan, int root,
                                                                      Settings settings, std::vector<std::int64_t> start,
                                                                      const ReferenceVersions& versions, const Factory& factory) {
@@ -35,34 +58,54 @@ Result<std::unique_ptr<CommittedPartition>> CommittedPartition::Open(runtime::Ru
   made->name_ = plan.pipelines[static_cast<std::size_t>(root)].name + "/" + std::to_string(settings.partition.value);
   std::optional<Recovered> recovered;
   SL_ASSIGN_OR_RETURN(made->journal_, Journal::Open(runtime, settings.directory, FamilyFingerprint(plan, root), recovered));
-  // The seed of hashed keys stands at the head of the state: it must outlive restarts.
   made->seed_ = settings.seed;
-  if (recovered) {
-    if (recovered->snapshot.state.size() < 8) return Fail(ErrorKind::kCorruption, settings.directory + ": a snapshot without state");
-    made->seed_ = LoadLe<std::uint64_t>(recovered->snapshot.state.data());
+  const bool goes_on = recovered && !recovered->other_plan;
+  if (recovered && recovered->other_plan && !settings.replace) {
+    return Fail(ErrorKind::kFailedPrecondition,
+                "pipeline " + plan.pipelines[static_cast<std::size_t>(root)].name + " (or what it reads from) was changed since " +
+                    settings.directory +
+                    " was written: say where the changed pipeline is to begin, with --from now, --from earliest or --from raw:TIME; its "
+                    "earlier results stay until the new ones take their place");
+  }
+  if (goes_on) {
+    const Result<std::uint64_t> seed = SeedOf(recovered->snapshot);
+    if (!seed) return Fail(ErrorKind::kCorruption, settings.directory + ": " + seed.error().message);
+    made->seed_ = *seed;
   }
   made->processor_ = factory(made->seed_);
   SL_TRY(made->OpenOutputs(bus, plan, root, settings));
-  if (recovered) {
-    SL_TRY(made->Recover(*recovered, runtime, versions));
-  } else {
-    made->replay_end_ = start[0];
-    made->positions_ = std::move(start);
-    // Nothing is put out before the first snapshot, so that an owned topic that holds something has lost its journal.
-    for (const Output& output : made->outputs_) {
-      if (output.partition->end() == Offset(0)) continue;
-      return Fail(ErrorKind::kFailedPrecondition, made->name_ + ": a topic it owns holds " + std::to_string(output.partition->end().value) +
-                                                      " results, but " + settings.directory +
+  SL_TRY(goes_on ? made->Recover(*recovered, runtime, versions) : made->Begin(recovered, std::move(start), settings.directory));
+  return made;
+}
+
+// A new generation: over the state of another plan, or over none.
+Status CommittedPartition::Begin(const std::optional<Recovered>& before, std::vector<std::int64_t> start, const std::string& directory) {
+  replay_end_ = start[0];
+  positions_ = std::move(start);
+  for (Output& output : outputs_) {
+    const auto at = before ? std::find(before->snapshot.topics.begin(), before->snapshot.topics.end(), output.topic)
+                           : std::vector<std::string>::const_iterator();
+    if (before && at != before->snapshot.topics.end()) {
+      // What the earlier generation put out and did not commit was never there.
+      const std::int64_t committed = before->last.outputs.at(static_cast<std::size_t>(at - before->snapshot.topics.begin()));
+      SL_TRY(output.partition->TruncateTo(Offset(committed)));
+      SL_TRY(output.partition->Publish(Offset(committed)));
+    } else if (!before && output.partition->end() != Offset(0)) {
+      // Nothing is put out before the first snapshot, so that an owned topic that holds something has lost its journal.
+      return Fail(ErrorKind::kFailedPrecondition, name_ + ": a topic it owns holds " + std::to_string(output.partition->end().value) +
+                                                      " results, but " + directory +
                                                       " holds no state: restore it, or remove the pipeline's topics to start anew");
     }
-    SL_TRY(made->TakeSnapshot());
+    output.end = output.suppress_to = output.partition->end().value;
   }
-  return made;
+  origin_ = Point();
+  return TakeSnapshot();
 }
 
 Status CommittedPartition::OpenOutputs(bus::Bus& bus, const Plan& plan, int root, const Settings& settings) {
   const auto open = [&](int member, const std::string& topic) -> Status {
     Output output;
+    output.topic = topic;
     output.member = member;
     SL_ASSIGN_OR_RETURN(output.partition, bus.OpenOwned({topic, settings.partition}));
     outputs_.push_back(std::move(output));
@@ -84,23 +127,12 @@ Status CommittedPartition::Recover(const Recovered& recovered, runtime::Runtime 
       snapshot.point.outputs.size() != outputs_.size() || recovered.last.outputs.size() != outputs_.size()) {
     return Fail(ErrorKind::kCorruption, name_ + ": the journal was written for other topics");
   }
-  SL_TRY(processor_->LoadState(std::string_view(snapshot.state).substr(8)));
-  for (const auto& [name, version] : snapshot.references) {
-    SL_ASSIGN_OR_RETURN(ReferenceHandle table, versions(name, version));
-    processor_->Activate(std::move(table));
-  }
-  for (const IdRunFile& kept : recovered.id_runs) {
-    SL_ASSIGN_OR_RETURN(const std::unique_ptr<runtime::File> file, runtime.files.Open(kept.path, runtime::OpenMode::kRead));
-    SL_ASSIGN_OR_RETURN(const std::uint64_t size, file->Size());
-    if (size != kept.bytes || size == 0) return DamagedRun(kept.path);
-    SL_ASSIGN_OR_RETURN(const std::string_view run, file->Map(size));
-    if (Crc32c(run) != kept.crc) return DamagedRun(kept.path);
-    if (Status loaded = processor_->LoadDedupe(run); !loaded) return std::unexpected(std::move(loaded.error()).In(kept.path));
-  }
+  SL_TRY(LoadSnapshot(*processor_, recovered, runtime.files, versions));
   activations_ = recovered.activations;
   positions_ = snapshot_positions_ = snapshot.point.inputs;
   replay_end_ = recovered.last.inputs[0];
   last_ = recovered.last;
+  origin_ = snapshot.origin;
   for (std::size_t i = 0; i < outputs_.size(); ++i) {
     Output& output = outputs_[i];
     output.end = snapshot.point.outputs[i];
@@ -213,6 +245,8 @@ Status CommittedPartition::TakeSnapshot() {
   SL_TRY(MakeOutputsDurable());
   Snapshot snapshot;
   snapshot.point = Point();
+  snapshot.origin = origin_;
+  for (const Output& output : outputs_) snapshot.topics.push_back(output.topic);
   ByteWriter(snapshot.state).Put(seed_);
   processor_->SaveState(snapshot.state);
   for (const auto& [name, table] : processor_->references()) snapshot.references[name] = table->version();

@@ -29,14 +29,15 @@ class CommittedPartition {
     Partition partition;
     std::string only;               // put out the results of this pipeline alone; empty: of all members
     std::uint64_t seed = 0;         // of hashed keys, when there is no state yet
+    bool replace = false;           // state of another plan gives way to a new generation that begins at `start`
   };
   // Makes the processor, given the seed that belongs to its state.
   using Factory = std::function<std::unique_ptr<PartitionState>(std::uint64_t seed)>;
 
   // Recovers: loads the newest snapshot, cuts the owned topics back to the newest commit. `start` is where a new state begins to
-  // read, one an input partition. Input from positions() on must then be fed; up to the newest commit it was processed before
-  // and its outputs are suppressed, which needs a single input (several are not read in the same order again: their tasks take a
-  // snapshot with every commit).
+  // read, one an input partition. kFailedPrecondition when there is state of another plan, unless it is to be replaced. Input from
+  // positions() on must then be fed; up to the newest commit it was processed before and its outputs are suppressed, which needs a single
+  // input (several are not read in the same order again: their tasks take a snapshot with every commit).
   static Result<std::unique_ptr<CommittedPartition>> Open(runtime::Runtime runtime, bus::Bus& bus, const Plan& plan, int root,
                                                           Settings settings, std::vector<std::int64_t> start,
                                                           const ReferenceVersions& versions, const Factory& factory);
@@ -61,17 +62,21 @@ class CommittedPartition {
   // A commit that carries the whole state.
   Status TakeSnapshot();
   const std::vector<std::int64_t>& snapshot_positions() const { return snapshot_positions_; }
+  // Where this generation began; outputs in the order of members, dead letters last.
+  const CommitPoint& origin() const { return origin_; }
   std::uint64_t commits() const { return journal_->commits(); }
 
  private:
   struct Output {
-    int member = -1;                // index in PartitionState::members(), -1: dead letters
+    std::string topic;
+    int member = -1;  // index in PartitionState::members(), -1: dead letters
     std::unique_ptr<bus::OwnedPartition> partition;
-    std::int64_t end = 0;           // records put out since the beginning
-    std::int64_t suppress_to = 0;   // those below are there already
+    std::int64_t end = 0;  // records put out since the beginning
+    std::int64_t suppress_to = 0;  // those below are there already
   };
   CommittedPartition() = default;
   Status OpenOutputs(bus::Bus& bus, const Plan& plan, int root, const Settings& settings);
+  Status Begin(const std::optional<Recovered>& before, std::vector<std::int64_t> start, const std::string& directory);
   Status Recover(const Recovered& recovered, runtime::Runtime runtime, const ReferenceVersions& versions);
   Status Put(Output& output, EncodedRecords& records);
   CommitPoint Point() const;
@@ -87,6 +92,7 @@ class CommittedPartition {
   ReferenceVersions versions_;
   runtime::Failpoints* failpoints_ = nullptr;
   CommitPoint last_;
+  CommitPoint origin_;
   std::vector<std::int64_t> positions_;
   std::int64_t replay_end_ = 0;
   std::vector<std::int64_t> snapshot_positions_;
@@ -95,6 +101,11 @@ class CommittedPartition {
   std::string name_;
   std::vector<std::string_view> scratch_;
 };
+
+// Brings a processor into the state of a snapshot: its state without the seed at its head, references, dedupe ids.
+Status LoadSnapshot(PartitionState& into, const Recovered& recovered, runtime::FileSystem& files, const ReferenceVersions& versions);
+// The seed of hashed keys stands at the head of the state: it must outlive restarts. kCorruption when there is none.
+Result<std::uint64_t> SeedOf(const Snapshot& snapshot);
 
 // A fingerprint of a root pipeline and all that hang on it.
 std::uint64_t FamilyFingerprint(const Plan& plan, int root);

@@ -1,14 +1,12 @@
 #include "sightline/flow/dedupe_table.h"
 
 #include <immintrin.h>
-#include <sys/mman.h>
 
 #include <algorithm>
 #include <bit>
-#include <cstdlib>
 #include <cstring>
 #include <limits>
-#include <new>
+#include <utility>
 
 #include "sightline/base/bytes.h"
 
@@ -17,15 +15,14 @@ namespace {
 
 constexpr std::int64_t kSweepEpochs = 0x2000;
 constexpr std::int64_t kEpochsAhead = 0x7fff;
-constexpr std::size_t kHugePage = 2U << 20;
 
-// Zeroed memory, on huge pages once it is large enough to fill one: a probe then costs half as much.
-void* AllocateTable(std::size_t bytes) {
-  void* at = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (at == MAP_FAILED) throw std::bad_alloc();
-  if (bytes >= kHugePage) madvise(at, bytes, MADV_HUGEPAGE);
-  return at;
-}
+// A segment grows when more than the one share of its slots is taken, until it is no more than the other: by a quarter, or, as long as
+// it is small (a quarter of a megabyte), twofold.
+constexpr std::uint64_t kFullPercent = 88;
+constexpr std::uint64_t kRoomPercent = 80;
+constexpr std::uint64_t kSmallBuckets = 4096;
+
+std::uint64_t Grown(std::uint64_t buckets) { return buckets + (buckets < kSmallBuckets ? buckets : buckets / 4); }
 
 int MatchMask(const std::uint64_t* keys, std::uint64_t key) {
   const __m256i wanted = _mm256_set1_epi64x(static_cast<long long>(key));
@@ -52,18 +49,14 @@ DedupeTable<Key>::DedupeTable(std::int64_t within, std::int64_t out_of_orderness
       quantum_(std::max<std::int64_t>(1, (within + out_of_orderness) / 32766 + 1)),
       quantum_inverse_(1.0 / static_cast<double>(quantum_)),
       seed_(seed),
-      next_advance_(std::numeric_limits<std::int64_t>::min()) {
+      next_advance_(std::numeric_limits<std::int64_t>::min()),
+      delta_newest_(std::numeric_limits<std::int64_t>::min() / quantum_ / 2) {
   double size = 48;
   for (Segment& segment : segments_) {
     // Staggered sizes, so that segments do not all grow at the same moment.
     Rebuild(segment, static_cast<std::uint64_t>(size));
     size *= 1.014;
   }
-}
-
-template <typename Key>
-DedupeTable<Key>::~DedupeTable() {
-  for (Segment& segment : segments_) munmap(segment.buckets, segment.count * sizeof(Bucket));
 }
 
 template <typename Key>
@@ -117,60 +110,116 @@ void DedupeTable<Key>::Sweep() {
 }
 
 template <typename Key>
+std::uint64_t DedupeTable<Key>::PlaceOf(std::uint64_t hash, const Segment& segment) {
+  return static_cast<std::uint64_t>((static_cast<Uint128>(hash << 4) * segment.count) >> 64);
+}
+
+template <typename Key>
 void DedupeTable<Key>::EnsureRoom() {
   for (Segment& segment : segments_) {
-    if ((segment.used + kChunk) * 10 <= segment.count * kSlots * 9) continue;
+    if ((segment.used + kChunk) * 100 <= segment.count * kSlots * kFullPercent) [[likely]]
+      continue;
     // What has expired since the last time needs no room: only what lives decides about growth.
     std::uint64_t live = segment.used;
     if (segment.rebuilt_at != horizon_) {
       live = 0;
-      for (std::uint64_t b = 0; b < segment.count; ++b) {
+      for (std::uint64_t b = 0; b < segment.count + kSpill; ++b) {
         for (int i = 0; i < segment.buckets[b].used; ++i) live += Live(segment.buckets[b].epochs[i]) ? 1 : 0;
       }
     }
     std::uint64_t buckets = segment.count;
-    while ((live + kChunk) * 10 > buckets * kSlots * 8) buckets += buckets / 4 + 16;
+    while ((live + kChunk) * 100 > buckets * kSlots * kRoomPercent) buckets = Grown(buckets);
     Rebuild(segment, buckets);
   }
 }
 
-// Positions rise with the hash, so both tables are walked front to back and growth runs at memory speed.
+// Into the first free slot from `place` on; false when there is none before the segment's end.
 template <typename Key>
-void DedupeTable<Key>::Rebuild(Segment& segment, std::uint64_t bucket_count) {
-  Segment fresh;
-  fresh.count = bucket_count;
-  fresh.rebuilt_at = horizon_;
-  fresh.buckets = static_cast<Bucket*>(AllocateTable(bucket_count * sizeof(Bucket)));
-  bytes_ += bucket_count * sizeof(Bucket);
-  std::swap(segment, fresh);
-  size_ -= fresh.used;
-  for (std::uint64_t b = 0; b < fresh.count; ++b) {
-    const Bucket& bucket = fresh.buckets[b];
+bool DedupeTable<Key>::Put(Segment& segment, std::uint64_t place, const Entry& entry) {
+  const std::uint64_t end = segment.count + kSpill;
+  while (place < end && segment.buckets[place].used == kSlots) ++place;
+  if (place == end) [[unlikely]]
+    return false;
+  Bucket& bucket = segment.buckets[place];
+  bucket.keys[bucket.used] = entry.key;
+  bucket.epochs[bucket.used] = entry.epoch;
+  ++bucket.used;
+  ++segment.used;
+  return true;
+}
+
+// Places rise with the hash and with the number of buckets: from the last bucket to the first, each entry moves to where the
+// buckets are empty or done already. Only near the front can one that had overflowed have its new place before its old one; it
+// waits until that is done, too.
+template <typename Key>
+void DedupeTable<Key>::Stretch(Segment& segment, std::uint64_t before, std::vector<Entry>& homeless) {
+  std::vector<Entry> waiting;
+  for (std::uint64_t b = before; b-- > 0;) {
+    const Bucket bucket = segment.buckets[b];
+    segment.buckets[b].used = 0;
     for (int i = 0; i < bucket.used; ++i) {
       if (!Live(bucket.epochs[i])) continue;
-      std::uint64_t at = static_cast<std::uint64_t>((static_cast<Uint128>(HashOf(bucket.keys[i]) << 4) * segment.count) >> 64);
-      while (segment.buckets[at].used == kSlots) at = at + 1 == segment.count ? 0 : at + 1;
-      Bucket& to = segment.buckets[at];
-      to.keys[to.used] = bucket.keys[i];
-      to.epochs[to.used] = bucket.epochs[i];
-      ++to.used;
-      ++segment.used;
+      const Entry entry{bucket.keys[i], bucket.epochs[i]};
+      const std::uint64_t place = PlaceOf(HashOf(entry.key), segment);
+      if (place < b) [[unlikely]] {
+        waiting.push_back(entry);
+      } else if (!Put(segment, place, entry)) [[unlikely]] {
+        homeless.push_back(entry);
+      }
+    }
+    if (waiting.empty()) [[likely]]
+      continue;
+    std::erase_if(waiting, [&](const Entry& entry) {
+      const std::uint64_t place = PlaceOf(HashOf(entry.key), segment);
+      if (place < b) return false;
+      if (!Put(segment, place, entry)) homeless.push_back(entry);
+      return true;
+    });
+  }
+}
+
+// Takes out what has expired; from the first bucket to the last, each entry stays or moves towards its place.
+template <typename Key>
+void DedupeTable<Key>::Close(Segment& segment) {
+  for (std::uint64_t b = 0; b < segment.count + kSpill; ++b) {
+    const Bucket bucket = segment.buckets[b];
+    segment.buckets[b].used = 0;
+    for (int i = 0; i < bucket.used; ++i) {
+      if (Live(bucket.epochs[i])) Put(segment, PlaceOf(HashOf(bucket.keys[i]), segment), {bucket.keys[i], bucket.epochs[i]});
     }
   }
-  size_ += segment.used;
-  if (fresh.buckets != nullptr) {
-    bytes_ -= fresh.count * sizeof(Bucket);
-    munmap(fresh.buckets, fresh.count * sizeof(Bucket));
-  }
+}
+
+template <typename Key>
+void DedupeTable<Key>::Rebuild(Segment& segment, std::uint64_t bucket_count) {
+  std::vector<Entry> homeless;
+  do {
+    const std::uint64_t before = segment.buckets == nullptr ? 0 : segment.count + kSpill;
+    size_ -= segment.used;
+    segment.used = 0;
+    segment.rebuilt_at = horizon_;
+    if (bucket_count == segment.count) {
+      Close(segment);
+    } else {
+      segment.memory.Grow((bucket_count + kSpill) * sizeof(Bucket));
+      segment.buckets = static_cast<Bucket*>(segment.memory.data());
+      bytes_ += (bucket_count + kSpill - before) * sizeof(Bucket);
+      segment.count = bucket_count;
+      Stretch(segment, before, homeless);
+    }
+    std::erase_if(homeless, [&](const Entry& entry) { return Put(segment, PlaceOf(HashOf(entry.key), segment), entry); });
+    size_ += segment.used;
+    bucket_count = Grown(bucket_count);
+  } while (!homeless.empty());
 }
 
 template <typename Key>
 bool DedupeTable<Key>::InsertOrFind(std::uint64_t hash, const Key& key, std::uint16_t epoch) {
   Segment& segment = segments_[hash >> 60];
-  auto at = static_cast<std::uint64_t>((static_cast<Uint128>(hash << 4) * segment.count) >> 64);
+  const std::uint64_t end = segment.count + kSpill;
   Bucket* expired = nullptr;
   int expired_slot = 0;
-  for (;;) {
+  for (std::uint64_t at = PlaceOf(hash, segment); at < end; ++at) {
     Bucket& bucket = segment.buckets[at];
     int match = MatchMask(bucket.keys, key) & ((1 << bucket.used) - 1);
     while (match != 0) {
@@ -196,7 +245,10 @@ bool DedupeTable<Key>::InsertOrFind(std::uint64_t hash, const Key& key, std::uin
       ++size_;
       return false;
     }
-    at = at + 1 == segment.count ? 0 : at + 1;
+  }
+  if (expired == nullptr) [[unlikely]] {
+    Rebuild(segment, Grown(segment.count));
+    return InsertOrFind(hash, key, epoch);
   }
   expired->keys[expired_slot] = key;
   expired->epochs[expired_slot] = epoch;
@@ -206,31 +258,44 @@ bool DedupeTable<Key>::InsertOrFind(std::uint64_t hash, const Key& key, std::uin
 template <typename Key>
 bool DedupeTable<Key>::Knows(std::uint64_t hash, const Key& key) const {
   const Segment& segment = segments_[hash >> 60];
-  auto at = static_cast<std::uint64_t>((static_cast<Uint128>(hash << 4) * segment.count) >> 64);
-  for (;;) {
+  for (std::uint64_t at = PlaceOf(hash, segment); at < segment.count + kSpill; ++at) {
     const Bucket& bucket = segment.buckets[at];
     for (int i = 0; i < bucket.used; ++i) {
       if (bucket.keys[i] == key && Live(bucket.epochs[i])) return true;
     }
     if (bucket.used < kSlots) return false;
-    at = at + 1 == segment.count ? 0 : at + 1;
   }
+  return false;
+}
+
+template <typename Key>
+void DedupeTable<Key>::Remember(const Key& key, std::int64_t epoch) {
+  char entry[kRunEntryBytes];
+  StoreLe(entry, key);
+  StoreLe(entry + sizeof(Key), epoch);
+  delta_.append(entry, sizeof entry);
+  delta_newest_ = std::max(delta_newest_, epoch);
 }
 
 template <typename Key>
 void DedupeTable<Key>::Probe(std::span<const Key> keys, std::span<const std::int64_t> event_times, std::span<const std::int64_t> watermarks,
                              std::span<std::uint8_t> seen) {
-  std::uint64_t hashes[kChunk];
-  for (std::size_t begin = 0; begin < keys.size(); begin += kChunk) {
-    const std::size_t end = std::min(keys.size(), begin + kChunk);
-    EnsureRoom();
-    for (std::size_t i = begin; i < end; ++i) {
+  // While one chunk is judged, the buckets of the next are on their way from memory.
+  std::uint64_t hashes[2][kChunk];
+  const auto fetch = [&](std::size_t begin) {
+    for (std::size_t i = begin; i < std::min(keys.size(), begin + kChunk); ++i) {
       const std::uint64_t hash = HashOf(keys[i]);
       const Segment& segment = segments_[hash >> 60];
-      const auto at = static_cast<std::uint64_t>((static_cast<Uint128>(hash << 4) * segment.count) >> 64);
-      __builtin_prefetch(&segment.buckets[at], 1);
-      hashes[i - begin] = hash;
+      __builtin_prefetch(&segment.buckets[PlaceOf(hash, segment)], 1);
+      hashes[begin / kChunk % 2][i - begin] = hash;
     }
+  };
+  fetch(0);
+  for (std::size_t begin = 0; begin < keys.size(); begin += kChunk) {
+    const std::size_t end = std::min(keys.size(), begin + kChunk);
+    const std::uint64_t* const hash = hashes[begin / kChunk % 2];
+    EnsureRoom();
+    fetch(end);
     for (std::size_t i = begin; i < end; ++i) {
       if (watermarks[i] >= next_advance_) [[unlikely]]
         AdvanceTo(watermarks[i]);
@@ -238,30 +303,21 @@ void DedupeTable<Key>::Probe(std::span<const Key> keys, std::span<const std::int
       // A record far ahead takes the watermark with it: its epoch has no place on the circle before that. Whether its id is
       // known is still a question to the horizon before it.
       if (!started_ || epoch - horizon_ > kEpochsAhead) [[unlikely]] {
-        if (!Knows(hashes[i - begin], keys[i])) AdvanceTo(event_times[i] - out_of_orderness_);
+        if (!Knows(hash[i - begin], keys[i])) AdvanceTo(event_times[i] - out_of_orderness_);
       }
-      const bool known = InsertOrFind(hashes[i - begin], keys[i], static_cast<std::uint16_t>(epoch));
+      const bool known = InsertOrFind(hash[i - begin], keys[i], static_cast<std::uint16_t>(epoch));
       seen[i] = known ? 1 : 0;
-      if (!known) {
-        delta_keys_.push_back(keys[i]);
-        delta_epochs_.push_back(epoch);
-      }
+      if (!known) Remember(keys[i], epoch);
     }
   }
 }
 
 template <typename Key>
 std::int64_t DedupeTable<Key>::TakeDelta(std::string& out) {
-  std::int64_t newest = std::numeric_limits<std::int64_t>::min() / quantum_ / 2;
-  out.resize(delta_keys_.size() * kRunEntryBytes);
-  char* to = out.data();
-  for (std::size_t i = 0; i < delta_keys_.size(); ++i, to += kRunEntryBytes) {
-    StoreLe(to, delta_keys_[i]);
-    StoreLe(to + sizeof(Key), delta_epochs_[i]);
-    newest = std::max(newest, delta_epochs_[i]);
-  }
-  delta_keys_.clear();
-  delta_epochs_.clear();
+  const std::size_t size = delta_.size();
+  out = std::exchange(delta_, {});
+  delta_.reserve(size + size / 8);  // the next one will be about as large
+  const std::int64_t newest = std::exchange(delta_newest_, std::numeric_limits<std::int64_t>::min() / quantum_ / 2);
   return (newest + 1) * quantum_ + within_;
 }
 
@@ -280,8 +336,7 @@ Status DedupeTable<Key>::Load(std::string_view run, EventTime watermark) {
     for (std::size_t i = begin; i < end; ++i) {
       const std::uint64_t hash = HashOf(LoadLe<Key>(run.data() + i * kRunEntryBytes));
       const Segment& segment = segments_[hash >> 60];
-      const auto at = static_cast<std::uint64_t>((static_cast<Uint128>(hash << 4) * segment.count) >> 64);
-      __builtin_prefetch(&segment.buckets[at], 1);
+      __builtin_prefetch(&segment.buckets[PlaceOf(hash, segment)], 1);
       hashes[i - begin] = hash;
     }
     for (std::size_t i = begin; i < end; ++i) {

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -10,6 +9,7 @@
 #include "sightline/base/hash.h"
 #include "sightline/base/int128.h"
 #include "sightline/base/result.h"
+#include "sightline/flow/page_region.h"
 #include "sightline/model/time.h"
 
 namespace sightline::flow {
@@ -21,14 +21,14 @@ namespace sightline::flow {
 // What a probe answers depends on the records and watermarks seen so far only, not on batch sizes, growth or restarts.
 //
 // Layout: buckets of one cache line, six 8-byte keys with a 2-byte epoch each (three for 16-byte keys), in 16 segments that
-// grow by a quarter on their own, so that growth never stops the stream for long. A full bucket overflows into the next.
-// An expired entry counts as absent and its place is taken by the next insertion. Not thread-safe.
+// grow by a quarter on their own and in place, so that growth never stops the stream for long and memory is never there
+// twice. A full bucket overflows into the next; behind the last one a few buckets take what overflows there. An expired entry
+// counts as absent and its place is taken by the next insertion. Not thread-safe.
 template <typename Key>
 class DedupeTable {
  public:
   // `within` and `out_of_orderness` in milliseconds; `seed` keeps an adversary from choosing colliding keys.
   DedupeTable(std::int64_t within, std::int64_t out_of_orderness, std::uint64_t seed);
-  ~DedupeTable();
   DedupeTable(const DedupeTable&) = delete;
   DedupeTable& operator=(const DedupeTable&) = delete;
 
@@ -41,7 +41,7 @@ class DedupeTable {
   // arrival. Load takes them back, in any order of runs; entries expired at `watermark` are skipped.
   // Returns the watermark from which on none of them is remembered.
   std::int64_t TakeDelta(std::string& out);
-  std::size_t delta_ids() const { return delta_keys_.size(); }
+  std::size_t delta_ids() const { return delta_.size() / kRunEntryBytes; }
   Status Load(std::string_view run, EventTime watermark);
 
   std::size_t size() const { return size_; }
@@ -52,21 +52,28 @@ class DedupeTable {
  private:
   static constexpr int kSegments = 16;
   static constexpr int kSlots = sizeof(Key) == 8 ? 6 : 3;
-  static constexpr std::size_t kChunk = 64;
+  static constexpr std::size_t kChunk = 32;
+  static constexpr std::uint64_t kSpill = 16;  // buckets behind the last one that a hash leads to
   struct alignas(64) Bucket {
     Key keys[kSlots];
     std::uint16_t epochs[kSlots];
-    std::uint8_t used = 0;  // slots ever taken since the segment was last rebuilt; never shrinks between rebuilds
+    std::uint8_t used;  // slots ever taken since the segment was last rebuilt; never shrinks between rebuilds
   };
   static_assert(sizeof(Bucket) == 64);
   struct Segment {
+    PageRegion memory;
     Bucket* buckets = nullptr;
-    std::uint64_t count = 0;  // of buckets
+    std::uint64_t count = 0;  // of buckets that a hash leads to
     std::uint64_t used = 0;   // slots taken
     std::int64_t rebuilt_at = 0;  // the horizon then
   };
+  struct Entry {
+    Key key;
+    std::uint16_t epoch;
+  };
 
   std::uint64_t HashOf(const Key& key) const;
+  static std::uint64_t PlaceOf(std::uint64_t hash, const Segment& segment);
   bool Knows(std::uint64_t hash, const Key& key) const;
   bool InsertOrFind(std::uint64_t hash, const Key& key, std::uint16_t epoch);
   bool Live(std::uint16_t epoch) const { return static_cast<std::uint16_t>(epoch - horizon16_) < 0x8000; }
@@ -74,6 +81,10 @@ class DedupeTable {
   void AdvanceTo(std::int64_t watermark);
   void EnsureRoom();
   void Rebuild(Segment& segment, std::uint64_t bucket_count);
+  void Stretch(Segment& segment, std::uint64_t before, std::vector<Entry>& homeless);
+  void Close(Segment& segment);
+  bool Put(Segment& segment, std::uint64_t place, const Entry& entry);
+  void Remember(const Key& key, std::int64_t epoch);
   void SetHorizon(std::int64_t horizon);
   void Sweep();
 
@@ -90,8 +101,8 @@ class DedupeTable {
   Segment segments_[kSegments];
   std::size_t size_ = 0;
   std::size_t bytes_ = 0;
-  std::vector<Key> delta_keys_;
-  std::vector<std::int64_t> delta_epochs_;
+  std::string delta_;                // as the checkpoint takes it
+  std::int64_t delta_newest_;        // greatest epoch in it
 };
 
 extern template class DedupeTable<std::uint64_t>;

@@ -81,9 +81,10 @@ Result<bool> LiveTail::Step() {
       std::vector<ResultRecord> records(batch->values.size());
       std::vector<LiveGroup> groups;
       for (std::size_t v = 0; v < records.size(); ++v) {
-        SL_TRY(DecodeResult(batch->values[v], source.shape->schema, records[v]));
         // Results of another generation have another shape or meaning: the board shows this one.
-        if (records[v].closed || records[v].rows.rows == 0 || records[v].header.generation != source.pipeline->fingerprint) continue;
+        if (GenerationOf(batch->values[v]) != source.pipeline->fingerprint) continue;
+        SL_TRY(DecodeResult(batch->values[v], source.shape->schema, records[v]));
+        if (records[v].closed || records[v].rows.rows == 0) continue;
         groups.push_back({records[v].header, &records[v].rows, 0, records[v].rows.rows});
       }
       if (!groups.empty()) live_.Publish(source.shape, groups);
@@ -111,20 +112,8 @@ Result<std::unique_ptr<Engine>> Engine::Start(const TaskContext& context, Option
       engine->workers_[next++ % engine->workers_.size()]->slots.push_back(std::move(slot));
     }
   }
-  // Each worker opens its own tasks, all workers at the same time: recovery is as parallel as the work.
-  std::vector<Status> opened(engine->workers_.size());
-  std::vector<std::thread> openers;
-  for (std::size_t w = 0; w < engine->workers_.size(); ++w) {
-    openers.emplace_back([&, w] {
-      Worker& worker = *engine->workers_[w];
-      for (const std::unique_ptr<Slot>& slot : worker.slots) {
-        opened[w] = engine->OpenSlot(worker, *slot);
-        if (!opened[w]) return;
-      }
-    });
-  }
-  for (std::thread& opener : openers) opener.join();
-  for (Status& status : opened) SL_TRY(std::move(status));
+  SL_TRY(engine->OpenRoots());
+  SL_TRY(engine->OpenMerges());
   if (context.live != nullptr) {
     engine->tail_ = std::make_unique<LiveTail>(context.bus, plan, *context.live);
     SL_TRY(engine->tail_->Open());
@@ -146,6 +135,36 @@ Result<std::unique_ptr<Engine>> Engine::Start(const TaskContext& context, Option
 }
 
 Engine::~Engine() { (void)Stop(); }
+
+// Each worker opens its own tasks, all workers at the same time: recovery is as parallel as the work.
+Status Engine::OpenRoots() {
+  std::vector<Status> opened(workers_.size());
+  std::vector<std::thread> openers;
+  for (std::size_t w = 0; w < workers_.size(); ++w) {
+    openers.emplace_back([this, w, &opened] {
+      for (const std::unique_ptr<Slot>& slot : workers_[w]->slots) {
+        if (!slot->merge && opened[w]) opened[w] = OpenSlot(*workers_[w], *slot);
+      }
+    });
+  }
+  for (std::thread& opener : openers) opener.join();
+  for (Status& status : opened) SL_TRY(std::move(status));
+  return {};
+}
+
+// After their sources, which stand before them in the plan: until a source has recovered, readers of its results see less than it
+// committed, and a merge has read as far as that.
+Status Engine::OpenMerges() {
+  std::vector<std::pair<Worker*, Slot*>> merges;
+  for (const std::unique_ptr<Worker>& worker : workers_) {
+    for (const std::unique_ptr<Slot>& slot : worker->slots) {
+      if (slot->merge) merges.emplace_back(worker.get(), slot.get());
+    }
+  }
+  std::ranges::sort(merges, {}, [](const auto& merge) { return merge.second->root; });
+  for (const auto& [worker, slot] : merges) SL_TRY(OpenSlot(*worker, *slot));
+  return {};
+}
 
 Status Engine::OpenSlot(Worker& worker, Slot& slot) {
   Result<std::unique_ptr<Task>> task = slot.merge ? OpenMergeTask(context_, slot.root) : OpenRootTask(context_, slot.root, slot.partition);
@@ -190,7 +209,8 @@ bool Engine::StepSlot(Worker& worker, Slot& slot) {
     FailSlot(worker, slot, more.error());
     return false;
   }
-  slot.backoff_ns = 0;
+  // A task that comes as far as the same failure each time must not start over at once each time.
+  if (slot.backoff_ns != 0 && context_.runtime.clock.MonotonicNs() - slot.retry_at_ns > kBackoffMaxNs) slot.backoff_ns = 0;
   return *more;
 }
 

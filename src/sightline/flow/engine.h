@@ -95,6 +95,8 @@ class Engine {
     std::thread thread;
   };
   Engine(const TaskContext& context, Options options);
+  Status OpenRoots();
+  Status OpenMerges();
   Status OpenSlot(Worker& worker, Slot& slot);
   void Run(Worker& worker);
   bool StepSlot(Worker& worker, Slot& slot);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <numeric>
 
 #include "sightline/base/hash.h"
 #include "sightline/runtime/random.h"
@@ -21,7 +22,7 @@ std::uint64_t DoubleWord(double value) {
 
 }  // namespace
 
-GroupIndex::GroupIndex(const Schema& rows, std::vector<int> by, std::vector<int> family)
+GroupIndex::GroupIndex(const Schema& rows, std::vector<int> by, const std::vector<int>& first, std::vector<int> family)
     : by_(std::move(by)), family_(std::move(family)), seed_(runtime::SystemEntropy()), slots_(4096), mask_(4095) {
   for (int column : by_) {
     const Field& field = rows.fields[static_cast<std::size_t>(column)];
@@ -29,29 +30,32 @@ GroupIndex::GroupIndex(const Schema& rows, std::vector<int> by, std::vector<int>
     nullable_ = nullable_ || field.nullable;
   }
   stride_ = by_.size() + (nullable_ ? 1 : 0);
-  for (int k : family_) order_.push_back(static_cast<std::size_t>(k));
+  for (int k : first) order_.push_back(static_cast<std::size_t>(k));
   for (std::size_t k = 0; k < by_.size(); ++k) {
     if (std::find(order_.begin(), order_.end(), k) == order_.end()) order_.push_back(k);
   }
 }
 
-void GroupIndex::KeyWords(const ColumnBatch& batch, std::uint32_t row, std::uint64_t* to) {
-  std::uint64_t nulls = 0;
-  for (std::size_t k = 0; k < by_.size(); ++k) {
-    const Column& column = batch.columns[static_cast<std::size_t>(by_[k])];
-    if (column.IsNull(row)) {
-      nulls |= 1ULL << k;
-      to[k] = 0;
-      continue;
+// Key column `k` of the rows, a column at a time: one decision on its type for all of them.
+void GroupIndex::KeyWords(const ColumnBatch& batch, std::span<const std::uint32_t> rows, std::size_t k, std::uint64_t* words) {
+  const Column& column = batch.columns[static_cast<std::size_t>(by_[k])];
+  const auto each = [&](auto value) {
+    if (column.nulls.empty()) {
+      for (std::size_t i = 0; i < rows.size(); ++i) words[i * stride_ + k] = value(rows[i]);
+      return;
     }
-    switch (types_[k]) {
-      case FieldType::kInt64:
-      case FieldType::kBool: to[k] = static_cast<std::uint64_t>(column.int64s[row]); break;
-      case FieldType::kDouble: to[k] = DoubleWord(column.doubles[row]); break;
-      case FieldType::kString: to[k] = strings_.Intern(column.strings[row]); break;
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      const bool null = column.nulls[rows[i]] != 0;
+      words[i * stride_ + k] = null ? 0 : value(rows[i]);
+      if (null && nullable_) words[i * stride_ + by_.size()] |= std::uint64_t{1} << k;
     }
+  };
+  switch (types_[k]) {
+    case FieldType::kInt64:
+    case FieldType::kBool: each([&](std::uint32_t row) { return static_cast<std::uint64_t>(column.int64s[row]); }); break;
+    case FieldType::kDouble: each([&](std::uint32_t row) { return DoubleWord(column.doubles[row]); }); break;
+    case FieldType::kString: each([&](std::uint32_t row) -> std::uint64_t { return strings_.Intern(column.strings[row]); }); break;
   }
-  if (nullable_) to[by_.size()] = nulls;
 }
 
 std::uint64_t GroupIndex::HashOf(const std::uint64_t* words) const {
@@ -65,11 +69,16 @@ void GroupIndex::Assign(const ColumnBatch& batch, std::span<const std::uint32_t>
   scratch_hashes_.resize(kChunk);
   for (std::size_t begin = 0; begin < rows.size(); begin += kChunk) {
     const std::size_t n = std::min(kChunk, rows.size() - begin);
+    if (nullable_) std::ranges::fill(scratch_words_, 0);
+    for (std::size_t k = 0; k < by_.size(); ++k) KeyWords(batch, rows.subspan(begin, n), k, scratch_words_.data());
     for (std::size_t i = 0; i < n; ++i) {
-      std::uint64_t* words = scratch_words_.data() + i * stride_;
-      KeyWords(batch, rows[begin + i], words);
-      scratch_hashes_[i] = HashOf(words);
+      scratch_hashes_[i] = HashOf(scratch_words_.data() + i * stride_);
       __builtin_prefetch(&slots_[scratch_hashes_[i] & mask_]);
+    }
+    // The slots are on their way or there; the keys that they stand for are the next to be waited for.
+    for (std::size_t i = 0; i < n; ++i) {
+      const Slot& slot = slots_[scratch_hashes_[i] & mask_];
+      if (slot.group_plus_one != 0) __builtin_prefetch(words_.data() + (slot.group_plus_one - 1) * stride_);
     }
     for (std::size_t i = 0; i < n; ++i) {
       groups[begin + i] = FindOrAdd(scratch_hashes_[i], scratch_words_.data() + i * stride_);
@@ -125,6 +134,7 @@ int GroupIndex::Compare(std::uint32_t a, std::uint32_t b) const {
         return order < 0 ? -1 : 1;
       }
       case FieldType::kString: {
+        if (x < ranks_.size() && y < ranks_.size()) return ranks_[x] < ranks_[y] ? -1 : 1;
         const int order = strings_.at(static_cast<std::uint32_t>(x)).compare(strings_.at(static_cast<std::uint32_t>(y)));
         return order < 0 ? -1 : 1;
       }
@@ -133,15 +143,76 @@ int GroupIndex::Compare(std::uint32_t a, std::uint32_t b) const {
   return 0;
 }
 
+// Puts the texts known so far in order once, so that keys need not compare them again and again. Later ones change nothing in the
+// order of these.
+void GroupIndex::RankTexts() {
+  if (ranks_.size() == strings_.size()) return;
+  std::vector<std::uint32_t> ids(strings_.size());
+  std::iota(ids.begin(), ids.end(), 0U);
+  std::ranges::sort(ids, [this](std::uint32_t a, std::uint32_t b) { return strings_.at(a) < strings_.at(b); });
+  ranks_.resize(ids.size());
+  for (std::uint32_t rank = 0; rank < ids.size(); ++rank) ranks_[ids[rank]] = rank;
+}
+
+// A number that stands in the order of column `k`'s values; of a text without a rank, as far as its first bytes tell.
+std::uint64_t GroupIndex::OrderWord(std::size_t k, std::uint32_t group) const {
+  if (IsNull(k, group)) return ~std::uint64_t{0};
+  const std::uint64_t value = word(group, k);
+  switch (types_[k]) {
+    case FieldType::kInt64:
+    case FieldType::kBool: return value ^ (std::uint64_t{1} << 63);
+    case FieldType::kDouble: return (value >> 63) != 0 ? ~value : value ^ (std::uint64_t{1} << 63);
+    case FieldType::kString: break;
+  }
+  if (ranks_.size() == strings_.size()) return ranks_[value];
+  const std::string_view text = strings_.at(static_cast<std::uint32_t>(value));
+  char head[8] = {};
+  std::memcpy(head, text.data(), std::min(text.size(), sizeof head));
+  return __builtin_bswap64(LoadLe<std::uint64_t>(head));
+}
+
+// Sorts groups by what two numbers tell of them; where those are the same, by all of the key.
+void GroupIndex::Sort(std::span<std::uint32_t> groups) {
+  struct Item {
+    std::uint64_t first, second;
+    std::uint32_t group;
+  };
+  if (order_.empty()) return;
+  // Worth its while where many groups share a text.
+  if (strings_.size() * 4 <= groups.size()) RankTexts();
+  // Equal numbers mean equal values only where nothing is cut off or stands for null.
+  const bool exact = !nullable_ && (types_[order_[0]] != FieldType::kString || ranks_.size() == strings_.size());
+  std::vector<Item> items(groups.size());
+  for (std::size_t i = 0; i < groups.size(); ++i) {
+    items[i] = {OrderWord(order_[0], groups[i]), exact && order_.size() > 1 ? OrderWord(order_[1], groups[i]) : 0, groups[i]};
+  }
+  std::sort(items.begin(), items.end(), [this](const Item& a, const Item& b) {
+    if (a.first != b.first) return a.first < b.first;
+    if (a.second != b.second) return a.second < b.second;
+    return Compare(a.group, b.group) < 0;
+  });
+  for (std::size_t i = 0; i < groups.size(); ++i) groups[i] = items[i].group;
+}
+
 // Merges the sorted tail into the sorted head. New groups are few beside the known ones after a while: each finds its place by
 // bisection, and what lies between is moved as a block.
 void GroupIndex::MergeSorted(std::size_t known) {
   std::vector<std::uint32_t> added(sorted_.begin() + static_cast<std::ptrdiff_t>(known), sorted_.end());
+  const auto less = [this](std::uint32_t a, std::uint32_t b) { return Compare(a, b) < 0; };
   auto head_end = sorted_.begin() + static_cast<std::ptrdiff_t>(known);
   auto to = sorted_.end();
   for (std::size_t i = added.size(); i-- > 0;) {
-    const auto place =
-        std::upper_bound(sorted_.begin(), head_end, added[i], [this](std::uint32_t a, std::uint32_t b) { return Compare(a, b) < 0; });
+    // The place is near the end of what is left, by the share of those added: look there first, twice as far each time.
+    auto step = static_cast<std::ptrdiff_t>(known / added.size() + 1);
+    auto from = head_end;
+    while (from != sorted_.begin()) {
+      const auto next = head_end - std::min(step, head_end - sorted_.begin());
+      if (!less(added[i], *next)) break;
+      from = next;
+      step *= 2;
+    }
+    const auto low = from == sorted_.begin() ? from : head_end - std::min(step, head_end - sorted_.begin());
+    const auto place = std::upper_bound(low, from, added[i], less);
     to = std::move_backward(place, head_end, to);
     *--to = added[i];
     head_end = place;
@@ -150,12 +221,10 @@ void GroupIndex::MergeSorted(std::size_t known) {
 
 std::span<const std::uint32_t> GroupIndex::Sorted() {
   if (sorted_.size() < count_) {
-    const auto less = [this](std::uint32_t a, std::uint32_t b) { return Compare(a, b) < 0; };
     const std::size_t known = sorted_.size();
     for (std::uint32_t group = static_cast<std::uint32_t>(known); group < count_; ++group) sorted_.push_back(group);
-    const auto middle = sorted_.begin() + static_cast<std::ptrdiff_t>(known);
-    std::sort(middle, sorted_.end(), less);
-    MergeSorted(known);
+    Sort(std::span(sorted_).subspan(known));
+    if (known > 0) MergeSorted(known);
   }
   return sorted_;
 }
@@ -188,10 +257,23 @@ std::span<const std::uint32_t> GroupIndex::Members(std::uint32_t family) {
   if (family_of_.size() < count_) AssignFamilies();
   Family& found = families_[family];
   if (!found.sorted) {
-    std::sort(found.members.begin(), found.members.end(), [this](std::uint32_t a, std::uint32_t b) { return Compare(a, b) < 0; });
+    Sort(found.members);
     found.sorted = true;
   }
   return found.members;
+}
+
+std::vector<std::uint32_t> GroupIndex::MembersOf(const std::set<std::uint32_t>& families, Order order) {
+  std::vector<std::uint32_t> groups;
+  for (const std::uint32_t family : families) {
+    const std::span<const std::uint32_t> members = Members(family);
+    groups.insert(groups.end(), members.begin(), members.end());
+  }
+  // Numbers of families depend on restarts: what is put out must not.
+  if (order == Order::kCanonical) {
+    std::sort(groups.begin(), groups.end(), [this](std::uint32_t a, std::uint32_t b) { return Compare(a, b) < 0; });
+  }
+  return groups;
 }
 
 void GroupIndex::Materialise(std::size_t k, std::span<const std::uint32_t> groups, Column& into) const {
@@ -260,7 +342,7 @@ Status GroupIndex::Load(ByteReader& in) {
 }
 
 std::vector<std::uint32_t> GroupIndex::Compact(const std::vector<std::uint8_t>& alive) {
-  GroupIndex fresh(Schema{}, {}, {});
+  GroupIndex fresh(Schema{}, {}, {}, {});
   fresh.by_ = by_;
   fresh.family_ = family_;
   fresh.order_ = order_;
@@ -276,6 +358,10 @@ std::vector<std::uint32_t> GroupIndex::Compact(const std::vector<std::uint8_t>& 
       if (types_[k] == FieldType::kString && !IsNull(k, group)) words[k] = fresh.strings_.Intern(StringAt(k, group));
     }
     moved[group] = fresh.FindOrAdd(fresh.HashOf(words.data()), words.data());
+  }
+  // Groups keep their order among each other: those in order stay so.
+  for (const std::uint32_t group : sorted_) {
+    if (moved[group] != kGone) fresh.sorted_.push_back(moved[group]);
   }
   *this = std::move(fresh);
   return moved;

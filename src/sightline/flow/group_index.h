@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
 #include <span>
 #include <string>
 #include <unordered_map>
@@ -21,14 +22,14 @@ namespace sightline::flow {
 // may be null, one more word of null bits. Not thread-safe.
 class GroupIndex {
  public:
-  // `by`: columns of `rows`. `family`: positions in `by` that make up a result group (one location); groups that agree in them
-  // are a family, stand together in the canonical order and are emitted as a unit.
-  GroupIndex(const Schema& rows, std::vector<int> by, std::vector<int> family);
+  // `by`: columns of `rows`. `first`: positions in `by` that make up a result group (one location): rows of one stand together in the
+  // canonical order. `family`: positions determined by `first`; groups that agree in them are a family, whose results change together.
+  GroupIndex(const Schema& rows, std::vector<int> by, const std::vector<int>& first, std::vector<int> family);
 
   // groups[i] = number of the key of row rows[i].
   void Assign(const ColumnBatch& batch, std::span<const std::uint32_t> rows, std::span<std::uint32_t> groups);
   std::uint32_t size() const { return count_; }
-  // All groups in the canonical order: by the family's columns, then the others in turn; integers by value, texts by byte
+  // All groups in the canonical order: by the columns of `first`, then the others in turn; integers by value, texts by byte
   // order, null last. It does not depend on the order of arrival.
   std::span<const std::uint32_t> Sorted();
   // The values of key column `k` for `groups`, into a column of the same length.
@@ -36,6 +37,9 @@ class GroupIndex {
   // Families are numbered in order of arrival, too. Members come in canonical order.
   std::uint32_t FamilyOf(std::uint32_t group);
   std::span<const std::uint32_t> Members(std::uint32_t family);
+  // The members of several families: family by family, or in the canonical order of all.
+  enum class Order : std::uint8_t { kAny, kCanonical };
+  std::vector<std::uint32_t> MembersOf(const std::set<std::uint32_t>& families, Order order);
   std::int64_t Int64At(std::size_t k, std::uint32_t group) const { return static_cast<std::int64_t>(word(group, k)); }
   std::string_view StringAt(std::size_t k, std::uint32_t group) const { return strings_.at(static_cast<std::uint32_t>(word(group, k))); }
   bool IsNull(std::size_t k, std::uint32_t group) const { return nullable_ && (word(group, by_.size()) >> k & 1) != 0; }
@@ -53,11 +57,14 @@ class GroupIndex {
     std::uint32_t group_plus_one = 0;
   };
   std::uint64_t word(std::uint32_t group, std::size_t k) const { return words_[group * stride_ + k]; }
-  void KeyWords(const ColumnBatch& batch, std::uint32_t row, std::uint64_t* to);
+  void KeyWords(const ColumnBatch& batch, std::span<const std::uint32_t> rows, std::size_t k, std::uint64_t* words);
   std::uint64_t HashOf(const std::uint64_t* words) const;
   std::uint32_t FindOrAdd(std::uint64_t hash, const std::uint64_t* words);
   void Grow();
   int Compare(std::uint32_t a, std::uint32_t b) const;
+  std::uint64_t OrderWord(std::size_t k, std::uint32_t group) const;
+  void RankTexts();
+  void Sort(std::span<std::uint32_t> groups);
   void AssignFamilies();
   void MergeSorted(std::size_t known);
 
@@ -73,6 +80,7 @@ class GroupIndex {
   std::uint32_t count_ = 0;
   std::vector<Slot> slots_;
   std::uint64_t mask_;
+  std::vector<std::uint32_t> ranks_;  // of the first texts of strings_, in byte order
   std::vector<std::uint32_t> sorted_;
   struct Family {
     std::vector<std::uint32_t> members;

@@ -77,28 +77,41 @@ Result<std::unique_ptr<Journal>> Journal::Open(runtime::Runtime runtime, std::st
   return journal;
 }
 
-Status Journal::Recover(std::optional<Recovered>& recovered) {
-  recovered.reset();
+Result<std::optional<Recovered>> Journal::Read(runtime::Runtime runtime, std::string directory, std::uint64_t fingerprint) {
+  SL_ASSIGN_OR_RETURN(const bool exists, runtime.files.Exists(directory));
+  if (!exists) return std::optional<Recovered>();
+  std::string bytes;
+  return Journal(runtime, std::move(directory), fingerprint).ReadNewest(bytes);
+}
+
+Result<std::optional<Recovered>> Journal::ReadNewest(std::string& bytes) {
   SL_ASSIGN_OR_RETURN(const std::vector<runtime::FileInfo> entries, runtime_.files.List(directory_));
   std::optional<std::uint64_t> newest;
   for (const runtime::FileInfo& entry : entries) {
     const std::optional<std::uint64_t> number = NumberOf(entry.name, "journal-", "");
     if (number && (!newest || *number > *newest)) newest = number;
   }
-  if (!newest) return {};
+  if (!newest) return std::optional<Recovered>();
   number_ = *newest;
   Recovered found;
-  std::string bytes;
   SL_ASSIGN_OR_RETURN(const bool whole, ReadJournal(JournalPath(number_), bytes, found));
   if (!whole) {
     return Fail(ErrorKind::kCorruption, JournalPath(number_) + " does not begin with a snapshot: the file is damaged; restore " +
                                             directory_ + " or start the pipeline anew with --from earliest");
   }
+  for (const RunFile& run : runs_) found.id_runs.push_back({RunPath(run.number), run.bytes, run.crc});
+  return std::optional<Recovered>(std::move(found));
+}
+
+Status Journal::Recover(std::optional<Recovered>& recovered) {
+  std::string bytes;
+  SL_ASSIGN_OR_RETURN(recovered, ReadNewest(bytes));
+  if (!recovered) return {};
   SL_ASSIGN_OR_RETURN(file_, runtime_.files.Open(JournalPath(number_), runtime::OpenMode::kReadWrite));
   SL_TRY(MakeDurable(bytes));
-  for (const RunFile& run : runs_) found.id_runs.push_back({RunPath(run.number), run.bytes, run.crc});
-  recovered = std::move(found);
-  return RemoveOld(number_);
+  SL_TRY(RemoveOld(number_));
+  if (recovered->other_plan) runs_.clear();  // ids of another plan are not carried over
+  return {};
 }
 
 // An entry is written when the one before it is durable: what is not whole and has a whole one behind it was damaged.
@@ -147,10 +160,11 @@ Status Journal::ReadEntry(std::uint8_t type, std::string_view payload, const std
     case kSnapshotEntry: {
       if (in.Get<std::uint32_t>() != kFormatVersion) return damaged();
       const auto fingerprint = in.Get<std::uint64_t>();
-      if (fingerprint != fingerprint_) {
-        return Fail(ErrorKind::kFailedPrecondition, directory_ + " holds the state of another version of this pipeline");
-      }
+      into.other_plan = fingerprint != fingerprint_;
       into.snapshot.point = GetPoint(in);
+      into.snapshot.origin = GetPoint(in);
+      const std::uint64_t topics = in.GetVarint();
+      for (std::uint64_t i = 0; i < topics && in.ok(); ++i) into.snapshot.topics.emplace_back(in.GetString());
       const std::uint64_t references = in.GetVarint();
       for (std::uint64_t i = 0; i < references && in.ok(); ++i) {
         const std::string name(in.GetString());
@@ -235,6 +249,9 @@ Status Journal::TakeSnapshot(const Snapshot& snapshot, const IdRun& run, std::in
   writer.Put(kFormatVersion);
   writer.Put(fingerprint_);
   PutPoint(writer, snapshot.point);
+  PutPoint(writer, snapshot.origin);
+  writer.PutVarint(snapshot.topics.size());
+  for (const std::string& topic : snapshot.topics) writer.PutString(topic);
   writer.PutVarint(snapshot.references.size());
   for (const auto& [name, version] : snapshot.references) {
     writer.PutString(name);

@@ -30,6 +30,8 @@ struct ReferenceActivation {
 // What a snapshot holds besides the dedupe ids.
 struct Snapshot {
   CommitPoint point;
+  CommitPoint origin;                                  // where this generation of the pipeline began
+  std::vector<std::string> topics;                     // the owned topics of `outputs`, in that order
   std::string state;
   std::map<std::string, std::uint64_t> references;  // versions active at the snapshot
 };
@@ -53,6 +55,7 @@ struct Recovered {
   std::vector<ReferenceActivation> activations;  // after the snapshot, in order
   CommitPoint last;                              // the newest commit; input from snapshot.point to here is processed again
   std::vector<IdRunFile> id_runs;                // oldest first
+  bool other_plan = false;
 };
 
 // The one commit point of a pipeline in a partition. An entry is durable after the owned topics are; what lies in the topics
@@ -65,9 +68,12 @@ struct Recovered {
 class Journal {
  public:
   // Opens or makes the journal in `directory`. kCorruption when a file is damaged before its end; a torn last entry was never
-  // committed and is cut off. kFailedPrecondition when it belongs to another plan than `fingerprint`.
+  // committed and is cut off. What belongs to another plan than `fingerprint` is given all the same, with `other_plan` set: a
+  // snapshot taken then takes its place.
   static Result<std::unique_ptr<Journal>> Open(runtime::Runtime runtime, std::string directory, std::uint64_t fingerprint,
                                                std::optional<Recovered>& recovered);
+  // What Open would find, without changing anything: for a look at data that nobody works on. Nothing when there is no journal.
+  static Result<std::optional<Recovered>> Read(runtime::Runtime runtime, std::string directory, std::uint64_t fingerprint);
 
   Status Commit(const CommitPoint& point);
   Status NoteActivation(const ReferenceActivation& activation);
@@ -87,6 +93,7 @@ class Journal {
       : runtime_(runtime), directory_(std::move(directory)), fingerprint_(fingerprint) {}
   Status Append(std::uint8_t type, std::string_view payload);
   Status Recover(std::optional<Recovered>& recovered);
+  Result<std::optional<Recovered>> ReadNewest(std::string& bytes);
   Result<bool> ReadJournal(const std::string& path, std::string& bytes, Recovered& into);
   Status CheckTail(std::string_view bytes, const std::string& path) const;
   Status MakeDurable(std::string_view bytes);

@@ -20,7 +20,32 @@ MergeProcessor::MergeProcessor(const Plan& plan, int root, std::int32_t partitio
   outputs_.resize(members_.size());
 }
 
+bool MergeProcessor::IsGone(const ResultHeader& header) const {
+  const std::int64_t end = header.window_end.value;
+  return final_to_ != kWatermarkNone.value && end <= final_to_ && !windows_.contains(header.window_start.value) &&
+         end + root_.window.allowed_lateness.count() + kKeepMs <= final_to_;
+}
+
+Status MergeProcessor::FindGone(std::string_view bytes, std::map<std::int64_t, std::int64_t>& windows) const {
+  if (GenerationOf(bytes) != parent_.fingerprint) return {};
+  ResultRecord record;
+  SL_TRY(DecodeResult(bytes, parent_.shape.schema, record));
+  if (!record.closed && IsGone(record.header)) windows[record.header.window_start.value] = record.header.window_end.value;
+  return {};
+}
+
+void MergeProcessor::Reopen(const std::map<std::int64_t, std::int64_t>& windows) {
+  for (const auto& [start, end] : windows) {
+    Window& window = windows_[start];
+    window.end = end;
+    window.emitted = true;
+    const auto revision = revisions_.find(start);
+    if (revision != revisions_.end()) window.revision = revision->second;
+  }
+}
+
 Status MergeProcessor::Process(Partition partition, Offset offset, std::string_view bytes) {
+  if (GenerationOf(bytes) != parent_.fingerprint) return {};  // of an earlier plan
   ResultRecord record;
   SL_TRY(DecodeResult(bytes, parent_.shape.schema, record));
   if (record.closed) {
@@ -30,9 +55,7 @@ Status MergeProcessor::Process(Partition partition, Offset offset, std::string_v
   const std::int64_t start = record.header.window_start.value;
   const std::int64_t end = record.header.window_end.value;
   outputs_[0].rows_in += record.rows.rows;
-  const bool gone = final_to_ != kWatermarkNone.value && end <= final_to_ && !windows_.contains(start) &&
-                    end + root_.window.allowed_lateness.count() + kKeepMs <= final_to_;
-  if (gone) {
+  if (IsGone(record.header)) {
     outputs_[0].rows_late += record.rows.rows;
     const std::string topic = Plan::ResultsTopic(parent_.name);
     EncodeDeadLetter({.reason = Verdict::kLate,
@@ -64,11 +87,13 @@ Status MergeProcessor::Process(Partition partition, Offset offset, std::string_v
   return {};
 }
 
-Status MergeProcessor::Restore(Partition partition, std::string_view bytes) {
+Status MergeProcessor::Restore(Partition partition, Offset offset, std::string_view bytes) {
+  if (GenerationOf(bytes) != parent_.fingerprint) return {};
   ResultRecord record;
   SL_TRY(DecodeResult(bytes, parent_.shape.schema, record));
   const auto window = windows_.find(record.header.window_start.value);
   if (record.closed || window == windows_.end()) return {};
+  window->second.first_offset.try_emplace(partition.value, offset.value);
   std::string& slot = window->second.groups[{partition.value, GroupKey(parent_.shape, record.rows, 0)}];
   bytes_ += bytes.size();
   bytes_ -= slot.size();
@@ -116,6 +141,8 @@ void MergeProcessor::EmitReady() {
     const bool kept = final_to_ != kWatermarkEnd.value && first->second.end + root_.window.allowed_lateness.count() + kKeepMs > final_to_;
     if (kept || !first->second.emitted) break;
     for (const auto& [key, record] : first->second.groups) bytes_ -= record.size();
+    if (first->second.revision > 0) revisions_[first->first] = first->second.revision;
+    if (revisions_.size() > kRevisionsMax) revisions_.erase(revisions_.begin());
     windows_.erase(first);
   }
   if (moved) EmitClosed();
@@ -194,6 +221,11 @@ void MergeProcessor::SaveState(std::string& out) const {
     writer.PutVarint(output.rows_late);
     writer.PutVarint(output.rows_out);
   }
+  writer.PutVarint(revisions_.size());
+  for (const auto& [start, revision] : revisions_) {
+    writer.Put(start);
+    writer.Put(revision);
+  }
   writer.PutVarint(windows_.size());
   for (const auto& [start, window] : windows_) {
     writer.Put(start);
@@ -226,6 +258,11 @@ Status MergeProcessor::LoadState(std::string_view bytes) {
     output.rows_filtered = reader.GetVarint();
     output.rows_late = reader.GetVarint();
     output.rows_out = reader.GetVarint();
+  }
+  const std::uint64_t revisions = reader.GetVarint();
+  for (std::uint64_t r = 0; r < revisions && reader.ok(); ++r) {
+    const auto start = reader.Get<std::int64_t>();
+    revisions_[start] = reader.Get<std::uint32_t>();
   }
   const std::uint64_t windows = reader.GetVarint();
   for (std::uint64_t w = 0; w < windows && reader.ok(); ++w) {

@@ -17,9 +17,9 @@ namespace sightline::flow {
 // Adds up another pipeline's results over all its partitions: the one place where a group may leave out the partition's field.
 //
 // A window becomes final when every partition has said "closed" up to its end; partitions that never had a record don't hold it
-// up. What a partition sends for a window that is out already (its first records ever, or a correction) makes a new revision,
-// for as long as the window is kept: ten minutes of event time behind the newest, plus the allowed lateness. After that it is late:
-// a dead letter. Not thread-safe; no I/O.
+// up. What a partition sends for a window that is out already (its first records ever, or a correction) makes a new revision. A window
+// is kept for ten minutes of event time behind the newest, plus the allowed lateness; after that it must be reopened with what the
+// topic still holds of it, and where that is not all of it, what comes is late: a dead letter. Not thread-safe; no I/O.
 class MergeProcessor final : public PartitionState {
  public:
   MergeProcessor(const Plan& plan, int root, std::int32_t partitions);
@@ -27,9 +27,14 @@ class MergeProcessor final : public PartitionState {
   // A record of the results topic of the pipeline it reads.
   Status Process(Partition partition, Offset offset, std::string_view record);
 
+  // Adds the record's window to `windows` if it is no longer kept.
+  Status FindGone(std::string_view record, std::map<std::int64_t, std::int64_t>& windows) const;
+  // Keeps windows (start -> end) again; what all partitions sent for them up to now must then be given to Restore.
+  void Reopen(const std::map<std::int64_t, std::int64_t>& windows);
+
   // Recovery: the groups of kept windows are not part of the state but read again from the topic, [NeededFrom(p), position of
   // the state), in order.
-  Status Restore(Partition partition, std::string_view record);
+  Status Restore(Partition partition, Offset offset, std::string_view record);
   // The first offset of a partition that a kept window still needs, given the next one to read.
   std::int64_t NeededFrom(Partition partition, std::int64_t position) const;
 
@@ -43,6 +48,7 @@ class MergeProcessor final : public PartitionState {
 
  private:
   static constexpr std::int64_t kKeepMs = 600'000;
+  static constexpr std::size_t kRevisionsMax = 1 << 16;
   enum class Input : std::uint8_t { kUnknown, kIdle, kActive };
   struct Window {
     std::int64_t end = 0;
@@ -53,6 +59,7 @@ class MergeProcessor final : public PartitionState {
     // Newest record of each group of each partition.
     std::map<std::pair<std::int32_t, std::string>, std::string> groups;
   };
+  bool IsGone(const ResultHeader& header) const;
   void Close(Partition partition, const ResultHeader& header);
   void EmitReady();
   void Emit(std::int64_t start, Window& window);
@@ -66,6 +73,7 @@ class MergeProcessor final : public PartitionState {
   std::vector<std::int64_t> closed_to_;
   std::int64_t final_to_;
   std::map<std::int64_t, Window> windows_;
+  std::map<std::int64_t, std::uint32_t> revisions_;  // of corrected windows that are no longer kept
   std::size_t bytes_ = 0;
 };
 

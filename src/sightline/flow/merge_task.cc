@@ -28,7 +28,8 @@ class MergeTask final : public Task {
       SL_TRY(HoldFrom(context_.bus, "flow." + plan_.name, inputs_[p], Offset(start[p])));
     }
     CommittedPartition::Settings settings;
-    settings.directory = context_.directory + "/" + plan_.name + "/0";
+    settings.replace = context_.from.has_value();  // from the topic's start: results of other generations are passed over
+    settings.directory = JournalDirectory(context_.directory, plan_, Partition(0));
     const auto make = [&](std::uint64_t) {
       auto made = std::make_unique<MergeProcessor>(context_.plan, root_, static_cast<std::int32_t>(inputs_.size()));
       processor_ = made.get();
@@ -49,6 +50,7 @@ class MergeTask final : public Task {
         SL_ASSIGN_OR_RETURN(const std::optional<bus::Batch> batch, readers_[p]->Next());
         if (!batch) break;
         more = true;
+        SL_TRY(ReopenFor(p, *batch));
         for (std::size_t v = 0; v < batch->values.size(); ++v) {
           SL_TRY(processor_->Process(inputs_[p].partition, batch->base + static_cast<std::int64_t>(v), batch->values[v]));
         }
@@ -87,12 +89,53 @@ class MergeTask final : public Task {
       }
       for (std::size_t v = 0; v < batch->values.size(); ++v) {
         if (batch->base.value + static_cast<std::int64_t>(v) >= position) break;
-        SL_TRY(processor_->Restore(inputs_[p].partition, batch->values[v]));
+        SL_TRY(processor_->Restore(inputs_[p].partition, batch->base + static_cast<std::int64_t>(v), batch->values[v]));
       }
     }
     if (reader->position().value != position) SL_TRY(reader->Seek(Offset(position), std::nullopt));
     readers_.push_back(std::move(reader));
     return {};
+  }
+
+  // Windows that are no longer kept and that a batch corrects are read again from the topic.
+  Status ReopenFor(std::size_t p, const bus::Batch& batch) {
+    std::map<std::int64_t, std::int64_t> gone;
+    for (std::string_view value : batch.values) SL_TRY(processor_->FindGone(value, gone));
+    if (gone.empty()) return {};
+    SL_ASSIGN_OR_RETURN(const bus::TopicInfo info, context_.bus.Describe(inputs_[p].topic));
+    for (std::size_t q = 0; q < inputs_.size() && !gone.empty(); ++q) {
+      SL_ASSIGN_OR_RETURN(const std::int64_t whole_from, WholeFrom(q, info.partitions[q].start));
+      gone.erase(gone.begin(), gone.lower_bound(whole_from));
+    }
+    processor_->Reopen(gone);
+    for (std::size_t q = 0; q < inputs_.size() && !gone.empty(); ++q) {
+      const std::int64_t end = q == p ? batch.base.value : readers_[q]->position().value;
+      SL_ASSIGN_OR_RETURN(const std::unique_ptr<bus::Reader> reader, context_.bus.OpenReader(inputs_[q], info.partitions[q].start));
+      while (reader->position().value < end) {
+        SL_ASSIGN_OR_RETURN(const std::optional<bus::Batch> past, reader->Next());
+        if (!past) break;
+        for (std::size_t v = 0; v < past->values.size() && past->base.value + static_cast<std::int64_t>(v) < end; ++v) {
+          SL_TRY(processor_->Restore(inputs_[q].partition, past->base + static_cast<std::int64_t>(v), past->values[v]));
+        }
+      }
+    }
+    return {};
+  }
+
+  // Windows that begin there or later are whole in what retention left of a partition: it was done with earlier ones before.
+  Result<std::int64_t> WholeFrom(std::size_t q, Offset start) {
+    if (start == Offset(0)) return INT64_MIN;
+    SL_ASSIGN_OR_RETURN(const std::unique_ptr<bus::Reader> reader, context_.bus.OpenReader(inputs_[q], start));
+    for (;;) {
+      SL_ASSIGN_OR_RETURN(const std::optional<bus::Batch> batch, reader->Next());
+      if (!batch) return INT64_MAX;
+      for (std::string_view value : batch->values) {
+        if (GenerationOf(value) != parent_.fingerprint) continue;
+        ResultRecord record;
+        SL_TRY(DecodeResult(value, parent_.shape.schema, record));
+        if (record.closed) return record.header.window_end.value;
+      }
+    }
   }
 
   Status TakeUpReferences() {
@@ -132,6 +175,7 @@ class MergeTask final : public Task {
       status.member_names.push_back(context_.plan.pipelines[static_cast<std::size_t>(processor_->members()[m])].name);
     }
     status.positions = committed_->positions();
+    status.origin = committed_->origin();
     status.watermark = processor_->watermark().value;
     status.state_bytes = processor_->state_bytes();
     status.open_windows = processor_->open_windows();

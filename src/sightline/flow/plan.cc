@@ -62,6 +62,39 @@ std::vector<const PipelineSpec*> InOrder(const PlanInput& input, std::vector<Pla
   return ordered;
 }
 
+// The names that each grouping behind the root's own aggregate goes by, that of the results included.
+std::vector<std::set<std::string>> GroupingsBehind(const Plan& plan, int root) {
+  std::vector<std::set<std::string>> groupings;
+  const auto add = [&](const Schema& schema, const std::vector<int>& columns) {
+    std::set<std::string>& names = groupings.emplace_back();
+    for (int column : columns) names.insert(schema.fields[static_cast<std::size_t>(column)].name);
+  };
+  for (const PipelinePlan& pipeline : plan.pipelines) {
+    if (pipeline.root != root) continue;
+    add(pipeline.shape.schema, pipeline.shape.group);
+    for (std::size_t i = 0; i < pipeline.close_ops.size(); ++i) {
+      if (const auto* regroup = std::get_if<RegroupOp>(&pipeline.close_ops[i])) add(pipeline.close_schemas[i], regroup->by);
+      if (const auto* rank = std::get_if<RankOp>(&pipeline.close_ops[i])) add(pipeline.close_schemas[i], rank->within);
+    }
+  }
+  return groupings;
+}
+
+void FindFamily(const Plan& plan, int root, PipelinePlan& pipeline) {
+  const DatasetPlan& dataset = *plan.FindDataset(pipeline.from);
+  const std::string& partition_by = dataset.contract->schema.fields[static_cast<std::size_t>(dataset.partition_by)].name;
+  const std::vector<std::set<std::string>> groupings = GroupingsBehind(plan, root);
+  for (std::size_t k = 0; k < pipeline.group_by.size(); ++k) {
+    const std::string& name = pipeline.rows.fields[static_cast<std::size_t>(pipeline.group_by[k])].name;
+    const bool all = std::all_of(groupings.begin(), groupings.end(), [&](const std::set<std::string>& names) {
+      return names.contains(name) ||
+             (name == partition_by && std::any_of(dataset.implies_partition.begin(), dataset.implies_partition.end(),
+                                                  [&](const auto& n) { return names.contains(n); }));
+    });
+    if (all) pipeline.family.push_back(static_cast<int>(k));
+  }
+}
+
 }  // namespace
 
 std::expected<Plan, std::vector<PlanProblem>> CompilePlan(const PlanInput& input) {
@@ -70,12 +103,17 @@ std::expected<Plan, std::vector<PlanProblem>> CompilePlan(const PlanInput& input
   plan.references = input.references;
   std::vector<PlanProblem> problems;
   for (const PipelineSpec* spec : InOrder(input, problems)) {
+    // What reads from a pipeline with a mistake can't be compiled; its own mistakes show when that one is mended.
+    if (plan.FindDataset(spec->from) == nullptr && plan.Find(spec->from) < 0) continue;
     PipelineCompiler compiler(plan, *spec, problems);
     if (std::optional<PipelinePlan> compiled = compiler.Compile(static_cast<int>(plan.pipelines.size()))) {
       plan.pipelines.push_back(std::move(*compiled));
     }
   }
   if (!problems.empty()) return std::unexpected(std::move(problems));
+  for (std::size_t i = 0; i < plan.pipelines.size(); ++i) {
+    if (plan.pipelines[i].kind == PipelineKind::kRoot) FindFamily(plan, static_cast<int>(i), plan.pipelines[i]);
+  }
   return plan;
 }
 

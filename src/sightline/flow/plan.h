@@ -35,6 +35,7 @@ struct DeriveOp {
 };
 struct DedupeOp {
   std::vector<int> by;
+  bool plain = false;       // one int64 that is never null
   std::int64_t within = 0;  // ms
 };
 // Inserts the reference's columns right after the one they are joined on.
@@ -78,6 +79,9 @@ struct PipelinePlan {
   Schema rows;                        // after row_ops
   WindowStep window;                  // roots: as configured; others: the root's
   std::vector<int> group_by;          // roots: columns of `rows`
+  // Roots: positions in group_by that every grouping of this pipeline and those fused with it determines. A record changes
+  // the results of its family (the groups that agree in them) and no others.
+  std::vector<int> family;
   std::vector<Aggregate> aggregates;  // roots
   std::vector<CloseOp> close_ops;
   std::vector<Schema> close_schemas;  // before each close op, and at the end
@@ -85,6 +89,7 @@ struct PipelinePlan {
   bool ranked = false;
   bool to_statistics = false;
   bool to_live = false;
+  RetainResultsSpec retain;           // no part of the fingerprint
   std::uint64_t fingerprint = 0;      // of the canonical plan from the dataset on, partition epoch and semantics version
   std::string canonical;              // what the fingerprint is of; also shown by `plan`
 };

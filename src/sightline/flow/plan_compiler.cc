@@ -12,6 +12,19 @@ constexpr std::string_view kWindowEnd = "window_end";
 
 bool IsWindowColumn(std::string_view name) { return name == kWindowStart || name == kWindowEnd; }
 
+// SQL does not tell names apart that differ in case only, so neither do we where they become columns of results.
+std::string Lower(std::string_view name) {
+  std::string lower(name);
+  for (char& c : lower) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  return lower;
+}
+
+// Columns that every result row has besides those of its pipeline.
+bool IsReserved(std::string_view name) {
+  const std::string lower = Lower(name);
+  return IsWindowColumn(lower) || lower == "state" || lower == "revision";
+}
+
 std::string Join(const std::vector<std::string>& names) {
   std::string out;
   for (const std::string& name : names) out += (out.empty() ? "" : ", ") + name;
@@ -44,11 +57,22 @@ int PipelineCompiler::Column(const std::string& name, std::string_view what) {
 
 bool PipelineCompiler::Closing() const { return out_.kind != PipelineKind::kRoot || aggregated_; }
 
-void PipelineCompiler::AddColumn(Field field, std::size_t at) {
-  if (schema_.Find(field.name) >= 0 || IsWindowColumn(field.name)) {
-    Problem("a column named " + field.name + " exists already; choose another name");
-    return;
+bool PipelineCompiler::CheckName(const std::string& name, const Schema& others) {
+  if (IsReserved(name)) {
+    Problem("every result row has a column " + Lower(name) + " of its own; choose another name, such as item_" + Lower(name));
+    return false;
   }
+  for (const Field& other : others.fields) {
+    if (Lower(other.name) != Lower(name)) continue;
+    Problem("a column named " + other.name + " exists already" +
+            (other.name == name ? std::string() : ", and SQL does not tell " + name + " from it") + "; choose another name");
+    return false;
+  }
+  return true;
+}
+
+void PipelineCompiler::AddColumn(Field field, std::size_t at) {
+  if (!CheckName(field.name, schema_)) return;
   schema_.fields.insert(schema_.fields.begin() + static_cast<std::ptrdiff_t>(at), std::move(field));
 }
 
@@ -100,6 +124,7 @@ std::optional<PipelinePlan> PipelineCompiler::Compile(int index) {
   out_.from = spec_.from;
   out_.to_statistics = spec_.to_statistics;
   out_.to_live = spec_.to_live;
+  out_.retain = spec_.retain;
   place_ = spec_.place;
   CompileSource(index);
   for (const Step& step : spec_.steps) {
@@ -180,6 +205,8 @@ void PipelineCompiler::Dedupe(const DedupeStep& step) {
   for (const RowOp& other : out_.row_ops) {
     if (std::holds_alternative<DedupeOp>(other)) return Problem("a pipeline dedupes once; list all fields in one `by`");
   }
+  const Field& first = schema_.fields[static_cast<std::size_t>(op.by[0])];
+  op.plain = op.by.size() == 1 && first.type == FieldType::kInt64 && !first.nullable;
   op.within = step.within.count();
   canonical_ += "dedupe by " + Join(step.by) + " within " + FormatDuration(step.within) + "\n";
   out_.row_ops.push_back(std::move(op));
@@ -318,6 +345,14 @@ Schema AggregatedSchema(const Schema& before, const std::vector<int>& by, const 
 
 }  // namespace
 
+void PipelineCompiler::CheckResultNames() {
+  Schema before;
+  for (const Field& field : schema_.fields) {
+    if (!CheckName(field.name, before)) return;
+    before.fields.push_back(field);
+  }
+}
+
 void PipelineCompiler::RootAggregate(const AggregateStep& step) {
   if (!windowed_) return Problem("an aggregate needs a window before it");
   for (const std::string& name : step.by) {
@@ -337,6 +372,7 @@ void PipelineCompiler::RootAggregate(const AggregateStep& step) {
   if (failed_) return;
   out_.rows = schema_;
   schema_ = AggregatedSchema(schema_, out_.group_by, out_.aggregates);
+  CheckResultNames();
   group_names_ = step.by;
   aggregated_ = true;
 }
@@ -360,6 +396,7 @@ void PipelineCompiler::Regroup(const AggregateStep& step) {
   if (failed_) return;
   keeps_partition_ = keeps_partition_ && DeterminesPartition(names);
   schema_ = AggregatedSchema(schema_, op.by, op.aggregates);
+  CheckResultNames();
   group_names_ = names;
   PushClose(std::move(op));
 }

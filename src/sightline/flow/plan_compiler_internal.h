@@ -33,6 +33,10 @@ class PipelineCompiler {
   std::optional<Aggregate> ParseAggregate(const std::string& name, const std::string& call);
   // Index of a column of the current schema; notes the mistake and gives -1 when it is not there.
   int Column(const std::string& name, std::string_view what);
+  // Whether a column may have this name beside the others; notes the mistake.
+  bool CheckName(const std::string& name, const Schema& others);
+  // The columns that an aggregate makes become those of results.
+  void CheckResultNames();
   void AddColumn(Field field, std::size_t at);
   void PushClose(CloseOp op);
   bool Closing() const;  // are we behind the window, where rows of closed windows are worked on?

@@ -6,7 +6,10 @@
 
 namespace sightline::flow {
 
-std::uint64_t Counters::in() const { return std::accumulate(verdicts.begin(), verdicts.end(), std::uint64_t{0}); }
+std::uint64_t Counters::in() const {
+  return std::accumulate(verdicts.begin(), verdicts.end(), std::uint64_t{0}) -
+         std::accumulate(replayed.begin(), replayed.end(), std::uint64_t{0});
+}
 
 Processor::Processor(const Plan& plan, int root, Options options)
     : plan_(plan),
@@ -35,10 +38,7 @@ Processor::Processor(const Plan& plan, int root, Options options)
   for (const RowOp& op : root_.row_ops) {
     const auto* dedupe = std::get_if<DedupeOp>(&op);
     if (dedupe == nullptr) continue;
-    const bool plain = dedupe->by.size() == 1 && dataset_.contract->schema.fields.size() > static_cast<std::size_t>(dedupe->by[0]) &&
-                       dataset_.contract->schema.fields[static_cast<std::size_t>(dedupe->by[0])].type == FieldType::kInt64 &&
-                       !dataset_.contract->schema.fields[static_cast<std::size_t>(dedupe->by[0])].nullable;
-    if (plain) {
+    if (dedupe->plain) {
       ids64_ = std::make_unique<DedupeTable<std::uint64_t>>(dedupe->within, out_of_orderness_, options_.seed);
     } else {
       ids128_ = std::make_unique<DedupeTable<Hash128>>(dedupe->within, out_of_orderness_, options_.seed);
@@ -57,49 +57,79 @@ Processor::Processor(const Plan& plan, int root, Options options)
 }
 
 void Processor::Process(const Input& input) {
+  BeginBatch(input, nullptr);
+  ScanTimes(input, nullptr);
+  RunRowOps(input, true);
+  CountWindows(input.decoded->rows);
+  EndBatch(input);
+}
+
+// `taken`: a flag a record; the others are passed over.
+void Processor::BeginBatch(const Input& input, const std::vector<std::uint8_t>* taken) {
   input_ = &input;
-  gate::Decoded& decoded = *input.decoded;
+  const gate::Decoded& decoded = *input.decoded;
   notes_.clear();
   for (std::size_t i = 0; i < decoded.rejects.size(); ++i) {
     const gate::Reject& reject = decoded.rejects[i];
-    notes_.push_back({reject.record, reject.verdict, static_cast<std::int32_t>(i)});
+    if (taken != nullptr && (*taken)[reject.record] == 0) continue;
+    notes_.push_back({.record = reject.record, .verdict = reject.verdict, .reject = static_cast<std::int32_t>(i)});
     ++counters_.verdicts[static_cast<std::size_t>(reject.verdict)];
   }
   counters_.extra_fields += decoded.extra_fields;
-  ScanTimes(input);
-  RunRowOps(input);
-  CountWindows(decoded.rows);
-  WriteDeadLetters(input);
-  if (input.append_time) last_append_ = std::max(last_append_, input.append_time->value);
+  selected_.clear();
+  row_unknown_.assign(decoded.rows.rows, 0);
+  // Joins put columns before it later on; its values stay where they are.
+  event_times_ = decoded.rows.rows == 0 ? nullptr : decoded.rows.columns[event_time_column_].int64s.data();
 }
 
-void Processor::ScanTimes(const Input& input) {
+void Processor::EndBatch(const Input& input) {
+  if (recount_ == nullptr) WriteDeadLetters(input);
+  if (input.append_time) last_append_ = std::max(last_append_, input.append_time->value);
+  position_ = input.base.value + input.decoded->seen;
+  MaybeMark();
+}
+
+// Marks make it cheap to count a window anew: reading need not begin at the log's start. Which are kept changes no result.
+void Processor::MaybeMark() {
+  const std::int64_t last = marks_.empty() ? 0 : marks_.back().position;
+  if (position_ - last < kMarkEvery || recount_ != nullptr) return;
+  marks_.push_back({.position = position_, .watermark = watermark_, .last_append = last_append_, .newest = newest_});
+  if (marks_.size() <= kMarksMax) return;
+  std::size_t kept = 0;
+  for (std::size_t i = 1; i < marks_.size(); i += 2) marks_[kept++] = marks_[i];
+  marks_.resize(kept);
+}
+
+void Processor::ScanTimes(const Input& input, const std::vector<std::uint8_t>* taken) {
   const gate::Decoded& decoded = *input.decoded;
   const std::size_t n = decoded.rows.rows;
   before_.resize(n);
   after_.resize(n);
-  selected_.clear();
-  row_unknown_.assign(n, 0);
-  const std::int64_t* times = n == 0 ? nullptr : decoded.rows.columns[event_time_column_].int64s.data();
+  const std::int64_t* times = event_times_;
   const std::int64_t bound =
       input.append_time && ahead_max_ > 0 ? input.append_time->value + ahead_max_ : std::numeric_limits<std::int64_t>::max();
   std::int64_t watermark = watermark_;
+  std::int64_t newest = newest_;
   for (std::uint32_t row = 0; row < n; ++row) {
     before_[row] = watermark;
-    if (times[row] > bound) [[unlikely]] {
+    if (taken != nullptr && (*taken)[decoded.record_of[row]] == 0) {
+      // Somebody else's, or taken before.
+    } else if (times[row] > bound) [[unlikely]] {
       Refuse(row, Verdict::kFuture);
     } else {
       watermark = std::max(watermark, times[row] - out_of_orderness_);
+      newest = std::max(newest, times[row]);
       selected_.push_back(row);
     }
     after_[row] = watermark;
   }
   watermark_ = watermark;
+  newest_ = newest;
 }
 
 void Processor::Refuse(std::uint32_t row, Verdict verdict) {
   ++counters_.verdicts[static_cast<std::size_t>(verdict)];
-  notes_.push_back({input_->decoded->record_of[row], verdict, -1});
+  notes_.push_back({.record = input_->decoded->record_of[row], .verdict = verdict, .reject = -1});
 }
 
 template <typename Judge>
@@ -120,11 +150,11 @@ void Processor::Sift(Judge judge) {
   selected_.resize(kept);
 }
 
-void Processor::RunRowOps(const Input& input) {
+void Processor::RunRowOps(const Input& input, bool dedupe) {
   ColumnBatch& rows = input.decoded->rows;
   for (const RowOp& op : root_.row_ops) {
     if (const auto* where = std::get_if<WhereOp>(&op)) ApplyWhere(*where, rows);
-    if (const auto* dedupe = std::get_if<DedupeOp>(&op)) ApplyDedupe(*dedupe, rows);
+    if (const auto* by_key = std::get_if<DedupeOp>(&op); by_key != nullptr && dedupe) ApplyDedupe(*by_key, rows);
     if (const auto* enrich = std::get_if<EnrichOp>(&op)) ApplyRowEnrich(*enrich, rows);
     if (const auto* derive = std::get_if<DeriveOp>(&op)) {
       for (const Expression& expression : derive->columns) {
@@ -158,7 +188,7 @@ void Processor::ApplyRowEnrich(const EnrichOp& op, ColumnBatch& rows) {
 }
 
 void Processor::ApplyDedupe(const DedupeOp& op, const ColumnBatch& rows) {
-  const std::int64_t* times = rows.rows == 0 ? nullptr : rows.columns[event_time_column_].int64s.data();
+  const std::int64_t* times = event_times_;
   // Older than the horizon: its id may be forgotten already, so that it can't be told from a duplicate.
   Sift([&](std::size_t, std::uint32_t row) -> std::optional<Verdict> {
     const bool old = before_[row] != kWatermarkNone.value && times[row] <= before_[row] - op.within;
@@ -220,7 +250,7 @@ void Processor::CountWindows(ColumnBatch& rows) {
 
 void Processor::AddRun(const ColumnBatch& rows, std::size_t begin, std::size_t end) {
   if (begin == end) return;
-  const std::int64_t* event_times = rows.columns[event_time_column_].int64s.data();
+  const std::int64_t* event_times = event_times_;
   const std::int64_t kept = windows_.first_kept();
   const bool started = kept != std::numeric_limits<std::int64_t>::min();
   const std::int64_t whole = started ? kept - root_.window.every.count() + root_.window.size.count() : kept;
@@ -240,6 +270,7 @@ void Processor::AddRun(const ColumnBatch& rows, std::size_t begin, std::size_t e
   }
   counters_.verdicts[static_cast<std::size_t>(Verdict::kCounted)] += to - begin;
   const std::span<const std::uint32_t> counted(selected_.data() + begin, to - begin);
+  if (recount_ != nullptr) AddToRecount(rows, counted, kept);
   const std::span<const std::uint32_t> groups = windows_.Add(rows, counted, times_);
   if (!key_joins_.empty()) CountUnknown(groups);
 }
@@ -283,7 +314,7 @@ void Processor::Tick(AppendTime at) {
   if (watermark_ != kWatermarkNone.value && last_append_ != INT64_MIN && at.value > last_append_) {
     watermark_ += at.value - last_append_;
     if (watermark_ >= windows_.Boundary()) CloseUpTo(watermark_);
-  } else if (watermark_ == kWatermarkNone.value && !idle_said_) {
+  } else if (watermark_ == kWatermarkNone.value && !idle_said_ && recount_ == nullptr) {
     // Nothing ever came here: those who wait for all partitions need not wait for this one.
     idle_said_ = true;
     EmitClosed(kWatermarkNone, kWatermarkNone);
@@ -299,31 +330,32 @@ void Processor::Finish() {
 void Processor::CloseUpTo(std::int64_t watermark) {
   EmitCorrections();
   for (std::int64_t start = windows_.NextToEmit(watermark); start != WindowStore::kNone; start = windows_.NextToEmit(watermark)) {
-    windows_.Emit(start, window_rows_, events_);
+    if (recount_ == nullptr) windows_.Emit(start, window_rows_, events_);
     windows_.MarkEmitted(start);
-    EmitMember(0, start, window_rows_, ResultState::kFinal);
+    if (recount_ == nullptr) EmitMember(0, start, window_rows_, ResultState::kFinal);
   }
   const std::int64_t kept = windows_.first_kept();
   windows_.Advance(watermark);
+  if (recount_ != nullptr) return;
   if (windows_.first_kept() != kept) revisions_.erase(revisions_.begin(), revisions_.lower_bound(windows_.first_kept()));
+  EmitProgress(watermark);
+}
+
+void Processor::EmitProgress(std::int64_t watermark) {
   const std::int64_t final_to = windows_.first_open() - root_.window.every.count() + root_.window.size.count();
   EmitClosed(EventTime(windows_.first_kept()), watermark == kWatermarkEnd.value ? kWatermarkEnd : EventTime(final_to));
 }
 
-ColumnBatch Processor::FamilyRows(std::int64_t start, const std::set<std::uint32_t>& families) {
-  std::vector<std::uint32_t> groups;
-  for (std::uint32_t family : families) {
-    const std::span<const std::uint32_t> members = windows_.groups().Members(family);
-    groups.insert(groups.end(), members.begin(), members.end());
-  }
+ColumnBatch Processor::FamilyRows(std::int64_t start, const std::set<std::uint32_t>& families, GroupIndex::Order order) {
   ColumnBatch rows;
-  windows_.EmitGroups(start, groups, rows, events_);
+  windows_.EmitFamilies(start, families, order, rows, events_);
   return rows;
 }
 
 void Processor::EmitCorrections() {
   for (const auto& [start, families] : windows_.TakeCorrected()) {
-    ColumnBatch rows = FamilyRows(start, families);
+    if (recount_ != nullptr && !recount_->Has(start)) continue;
+    ColumnBatch rows = FamilyRows(start, families, GroupIndex::Order::kCanonical);
     EmitMember(0, start, rows, ResultState::kCorrected);
   }
 }
@@ -346,6 +378,7 @@ void Processor::EmitMember(std::size_t member, std::int64_t start, ColumnBatch& 
         const std::string key = std::string(1, static_cast<char>(member)) + GroupKey(plan.shape, rows, begin);
         header.revision = ++revisions_[start][key];
       }
+      if (recount_ != nullptr) return;
       EncodeResult(header, plan.shape.schema, rows, begin, end, output.results.bytes);
       output.results.EndRecord();
       output.rows_out += end - begin;
@@ -390,7 +423,7 @@ void Processor::PublishLive() {
     for (std::size_t m = 0; m < members_.size(); ++m) {
       const PipelinePlan& plan = plan_.pipelines[static_cast<std::size_t>(members_[m])];
       if (m == 0) {
-        rows[m] = FamilyRows(start, families);
+        rows[m] = FamilyRows(start, families, GroupIndex::Order::kAny);
       } else {
         const auto parent = std::find(members_.begin(), members_.end(), plan.parent) - members_.begin();
         rows[m].rows = rows[static_cast<std::size_t>(parent)].rows;
@@ -436,7 +469,9 @@ void Processor::WriteDeadLetters(const Input& input) {
       const auto row = static_cast<std::size_t>(at - decoded.record_of.begin());
       letter.original = decoded.records[row];
       letter.field = dataset_.watermark.on;
-      if (note.verdict == Verdict::kLate) {
+      if (note.unreachable) {
+        cause = "offered again, but the log no longer reaches back far enough to count its windows anew";
+      } else if (note.verdict == Verdict::kLate) {
         cause = "its windows were closed: the watermark stood at " + std::to_string(before_[row]);
       } else {
         cause = "its event time lies more than ahead_max after its arrival";
@@ -460,6 +495,7 @@ void Processor::SaveState(std::string& out) const {
   writer.Put(last_append_);
   writer.Put<std::uint8_t>(idle_said_ ? 1 : 0);
   for (std::uint64_t count : counters_.verdicts) writer.PutVarint(count);
+  for (std::uint64_t count : counters_.replayed) writer.PutVarint(count);
   writer.PutVarint(counters_.unknown_reference);
   writer.PutVarint(counters_.partially_late);
   writer.PutVarint(counters_.extra_fields);
@@ -479,6 +515,16 @@ void Processor::SaveState(std::string& out) const {
     }
   }
   windows_.Save(writer);
+  writer.Put(newest_);
+  writer.Put(position_);
+  writer.PutVarint(marks_.size());
+  for (const Mark& mark : marks_) {
+    writer.Put(mark.position);
+    writer.Put(mark.watermark);
+    writer.Put(mark.last_append);
+    writer.Put(mark.newest);
+  }
+  taken_.Save(writer);
 }
 
 Status Processor::LoadState(std::string_view bytes) {
@@ -487,6 +533,7 @@ Status Processor::LoadState(std::string_view bytes) {
   last_append_ = reader.Get<std::int64_t>();
   idle_said_ = reader.Get<std::uint8_t>() != 0;
   for (std::uint64_t& count : counters_.verdicts) count = reader.GetVarint();
+  for (std::uint64_t& count : counters_.replayed) count = reader.GetVarint();
   counters_.unknown_reference = reader.GetVarint();
   counters_.partially_late = reader.GetVarint();
   counters_.extra_fields = reader.GetVarint();
@@ -508,7 +555,20 @@ Status Processor::LoadState(std::string_view bytes) {
     }
   }
   SL_TRY(windows_.Load(reader));
-  if (!reader.done()) return Fail(ErrorKind::kCorruption, "the snapshot of pipeline " + root_.name + " has bytes left over or is cut off");
+  newest_ = reader.Get<std::int64_t>();
+  position_ = reader.Get<std::int64_t>();
+  const std::uint64_t marks = reader.GetVarint();
+  for (std::uint64_t m = 0; m < marks && reader.ok(); ++m) {
+    Mark mark;
+    mark.position = reader.Get<std::int64_t>();
+    mark.watermark = reader.Get<std::int64_t>();
+    mark.last_append = reader.Get<std::int64_t>();
+    mark.newest = reader.Get<std::int64_t>();
+    marks_.push_back(mark);
+  }
+  const bool taken = taken_.Load(reader);
+  if (!taken || !reader.done())
+    return Fail(ErrorKind::kCorruption, "the snapshot of pipeline " + root_.name + " has bytes left over or is cut off");
   return {};
 }
 

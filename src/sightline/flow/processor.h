@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -11,23 +12,29 @@
 
 #include "sightline/flow/close_steps.h"
 #include "sightline/flow/dedupe_table.h"
+#include "sightline/flow/offset_set.h"
 #include "sightline/flow/partition_state.h"
 #include "sightline/flow/plan.h"
+#include "sightline/flow/recount_windows.h"
 #include "sightline/flow/reference.h"
 #include "sightline/flow/window_store.h"
 #include "sightline/gate/decoder.h"
 #include "sightline/model/dead_letter.h"
 #include "sightline/model/live.h"
+#include "sightline/model/replay.h"
 #include "sightline/model/verdict.h"
 
 namespace sightline::flow {
 
 // What a partition has counted since the beginning of its input.
 struct Counters {
-  std::array<std::uint64_t, kVerdicts> verdicts{};
+  std::array<std::uint64_t, kVerdicts> verdicts{};  // those of records offered again included
+  // Originals that were offered again, by the verdict they had: their count has moved to the new one.
+  std::array<std::uint64_t, kVerdicts> replayed{};
   std::uint64_t unknown_reference = 0;  // counted records whose key a joined reference does not have
   std::uint64_t partially_late = 0;
   std::uint64_t extra_fields = 0;
+  // Records, each once however often it was offered. Those that ingest refused and that were offered again since are not among them.
   std::uint64_t in() const;
   std::uint64_t of(Verdict v) const { return verdicts[static_cast<std::size_t>(v)]; }
 };
@@ -56,6 +63,16 @@ class Processor final : public PartitionState {
   Processor(const Plan& plan, int root, Options options);
 
   void Process(const Input& input);
+
+  // Feeds `shadow` with the input from position `from` up to the record before the replay batch in hand.
+  using Recount = std::function<Status(Processor& shadow, std::int64_t from)>;
+  // Dead letters that are offered again, one key a record, all with the reason `late` or none. Each is taken once. A late one enters as a
+  // correction: its windows are counted anew from the log, which still holds its records from `log_start` on; where that is too late it
+  // stays late.
+  Status Replay(const Input& input, std::span<const ReplayKey> keys, std::int64_t log_start, const Recount& recount);
+  // Letters that were taken by Replay.
+  const OffsetSet& taken() const { return taken_; }
+
   // The partition was idle: moves the watermark by the append time that has passed since the last record or tick.
   void Tick(AppendTime at);
   // The input is at its end: every window closes.
@@ -76,23 +93,45 @@ class Processor final : public PartitionState {
   Status LoadDedupe(std::string_view run) override;
 
  private:
+  static constexpr std::int64_t kMarkEvery = 1 << 18;
+  static constexpr std::size_t kMarksMax = 512;
   struct Note {
     std::uint32_t record;
     Verdict verdict;
     std::int32_t reject;  // index of the decoder's reject, or -1: refused here
+    bool unreachable = false;  // late again: the log no longer holds its windows' records
   };
-  void ScanTimes(const Input& input);
-  void RunRowOps(const Input& input);
+  // A place in the input from which windows can be counted anew, and what was known there.
+  struct Mark {
+    std::int64_t position = 0;
+    std::int64_t watermark = kWatermarkNone.value;
+    std::int64_t last_append = INT64_MIN;
+    std::int64_t newest = INT64_MIN;  // greatest event time before it
+  };
+  // A processor that counts windows anew: it judges as the first time, puts nothing out, and keeps these windows.
+  Processor(const Processor& from, const Mark& mark, const std::set<std::int64_t>& windows);
+  void BeginBatch(const Input& input, const std::vector<std::uint8_t>* taken);
+  void EndBatch(const Input& input);
+  void MaybeMark();
+  void ScanTimes(const Input& input, const std::vector<std::uint8_t>* taken);
+  void RunRowOps(const Input& input, bool dedupe);
+  Status CountLate(const Input& input, std::int64_t log_start, const Recount& recount);
+  // Counts `windows` anew; null where the log no longer reaches back.
+  Result<std::unique_ptr<Processor>> CountAnew(const std::set<std::int64_t>& windows, std::int64_t log_start, const Recount& recount) const;
+  void EmitRecounted(RecountWindows& windows, const RecountWindows::Families& families);
   void ApplyWhere(const WhereOp& op, ColumnBatch& rows);
   void ApplyRowEnrich(const EnrichOp& op, ColumnBatch& rows);
   void ApplyDedupe(const DedupeOp& op, const ColumnBatch& rows);
   void CountWindows(ColumnBatch& rows);
   void AddRun(const ColumnBatch& rows, std::size_t begin, std::size_t end);
+  void AddToRecount(const ColumnBatch& rows, std::span<const std::uint32_t> counted, std::int64_t kept_from);
   void CountUnknown(std::span<const std::uint32_t> groups);
+  void CountUnknownRows(const ColumnBatch& rows);
   void CloseUpTo(std::int64_t watermark);
   void EmitCorrections();
-  ColumnBatch FamilyRows(std::int64_t start, const std::set<std::uint32_t>& families);
+  ColumnBatch FamilyRows(std::int64_t start, const std::set<std::uint32_t>& families, GroupIndex::Order order);
   void EmitMember(std::size_t member, std::int64_t start, ColumnBatch& rows, ResultState state);
+  void EmitProgress(std::int64_t watermark);
   void EmitClosed(EventTime kept_from, EventTime final_to);
   // Takes the rows out of selected_ for which `refuse` gives a verdict.
   template <typename Refuse>
@@ -105,11 +144,18 @@ class Processor final : public PartitionState {
   const PipelinePlan& root_;
   const DatasetPlan& dataset_;
   Options options_;
-  std::vector<std::uint8_t> wanted_;              // a member: is it, or one that reads from it, put out?
+  std::vector<std::uint8_t> wanted_;  // a member: is it, or one that reads from it, put out?
   std::vector<std::shared_ptr<const ResultShape>> shapes_;
   Counters counters_;
   std::int64_t watermark_;
   std::int64_t last_append_ = INT64_MIN;
+  std::int64_t newest_ = INT64_MIN;  // greatest event time
+  std::int64_t position_ = 0;  // next input position
+  std::vector<Mark> marks_;  // ascending
+  OffsetSet taken_;
+  std::unique_ptr<RecountWindows> recount_;  // in a processor that counts windows anew
+  std::int64_t forgotten_before_ = INT64_MIN;  // there: up to this watermark an id seen before its start may still be remembered
+  bool uncertain_ = false;  // there: such a record was in a window
   std::int64_t out_of_orderness_, ahead_max_;
   std::size_t event_time_column_;
   std::unique_ptr<DedupeTable<std::uint64_t>> ids64_;
@@ -117,16 +163,17 @@ class Processor final : public PartitionState {
   WindowStore windows_;
   // Revisions of results emitted more than once: (window, member) -> group's first row key -> revision.
   std::map<std::int64_t, std::map<std::string, std::uint32_t>> revisions_;
-  std::vector<std::uint8_t> group_unknown_;       // a group number: does a joined reference lack its key?
+  std::vector<std::uint8_t> group_unknown_;  // a group number: does a joined reference lack its key?
   std::vector<std::pair<EnrichOp, std::size_t>> key_joins_;  // close-step joins on a group key: (op, key position)
-  bool idle_said_ = false;                        // readers know that nothing came here yet
-  std::uint64_t group_numbering_ = 0;             // of group_unknown_
-  std::vector<std::uint8_t> row_unknown_;         // a row of the batch, by joins before the window
+  bool idle_said_ = false;  // readers know that nothing came here yet
+  std::uint64_t group_numbering_ = 0;  // of group_unknown_
+  std::vector<std::uint8_t> row_unknown_;  // a row of the batch, by joins before the window
 
   // Scratch of one Process call.
   const Input* input_ = nullptr;
+  const std::int64_t* event_times_ = nullptr;  // a row
   std::vector<std::uint32_t> selected_;
-  std::vector<std::int64_t> before_, after_;      // watermark before and after each row
+  std::vector<std::int64_t> before_, after_;  // watermark before and after each row
   std::vector<Note> notes_;
   std::vector<std::uint64_t> keys64_;
   std::vector<Hash128> keys128_;

@@ -23,10 +23,12 @@ class RootTask final : public Task {
 
   Status Open() {
     SL_ASSIGN_OR_RETURN(const bus::TopicInfo info, context_.bus.Describe(dataset_.topic));
-    const std::int64_t start = info.partitions[static_cast<std::size_t>(partition_.value)].start.value;
-    SL_TRY(HoldFrom(context_.bus, "flow." + plan_.name, inputs_[0], Offset(start)));
+    const bus::TopicInfo::PartitionInfo& log = info.partitions[static_cast<std::size_t>(partition_.value)];
+    SL_ASSIGN_OR_RETURN(const std::int64_t start, Start(log));
+    SL_TRY(HoldFrom(context_.bus, "flow." + plan_.name, inputs_[0], log.start));
     CommittedPartition::Settings settings;
-    settings.directory = context_.directory + "/" + plan_.name + "/" + std::to_string(partition_.value);
+    settings.replace = context_.from.has_value();
+    settings.directory = JournalDirectory(context_.directory, plan_, partition_);
     settings.partition = partition_;
     settings.seed = context_.seed;
     const auto make = [&](std::uint64_t seed) {
@@ -66,6 +68,17 @@ class RootTask final : public Task {
   }
 
  private:
+  // Where a new generation begins to read.
+  Result<std::int64_t> Start(const bus::TopicInfo::PartitionInfo& log) const {
+    if (!context_.from || context_.from->where == StartAt::Where::kEarliest) return log.start.value;
+    if (context_.from->where == StartAt::Where::kNow) return log.visible.value;
+    SL_ASSIGN_OR_RETURN(const std::unique_ptr<bus::Reader> reader, context_.bus.OpenReader(inputs_[0], log.start));
+    for (;;) {
+      SL_ASSIGN_OR_RETURN(const std::optional<bus::Batch> batch, reader->Next());
+      if (!batch) return log.visible.value;
+      if (batch->append_time >= context_.from->time) return batch->base.value;
+    }
+  }
   Status TakeUpReferences() {
     SL_TRY(committed_->ActivateDue());
     if (committed_->replaying() || committed_->next_activation() != INT64_MAX) return {};
@@ -103,27 +116,77 @@ class RootTask final : public Task {
     for (const std::int64_t stop : {committed_->next_activation(), committed_->replay_end()}) {
       if (stop > at && stop - at < static_cast<std::int64_t>(end - pending_)) end = pending_ + static_cast<std::size_t>(stop - at);
     }
-    if (batch_.type == bus::BatchType::kTick) {
-      processor_->Tick(batch_.append_time);
-    } else {
-      decoder_.DecodeRecords(batch_.encoding, batch_.values.subspan(pending_, end - pending_), decoded_);
-      processor_->Process({.decoded = &decoded_,
-                           .topic = dataset_.topic,
-                           .partition = partition_,
-                           .base = Offset(at),
-                           .append_time = batch_.append_time,
-                           .encoding = static_cast<RecordEncoding>(batch_.encoding)});
-    }
-    pending_ = end;
-    SL_TRY(committed_->Advance(0, batch_.base.value + static_cast<std::int64_t>(end)));
+    SL_ASSIGN_OR_RETURN(pending_, Put(*processor_, decoder_, decoded_, batch_, pending_, end));
+    SL_TRY(committed_->Advance(0, batch_.base.value + static_cast<std::int64_t>(pending_)));
     return true;
+  }
+
+  // Puts records [begin, end) of a batch into a processor; the end of what it took, which may be less.
+  Result<std::size_t> Put(Processor& processor, gate::Decoder& decoder, gate::Decoded& decoded, const bus::Batch& batch, std::size_t begin,
+                          std::size_t end) {
+    if (batch.type == bus::BatchType::kTick) {
+      processor.Tick(batch.append_time);
+      return end;
+    }
+    std::vector<ReplayKey> keys;
+    if (batch.type == bus::BatchType::kReplay) {
+      SL_ASSIGN_OR_RETURN(keys, ReplayKeys(batch, begin, end));
+      end = begin + keys.size();
+    }
+    decoder.DecodeRecords(batch.encoding, batch.values.subspan(begin, end - begin), decoded);
+    const Input input{.decoded = &decoded,
+                      .topic = dataset_.topic,
+                      .partition = partition_,
+                      .base = batch.base + static_cast<std::int64_t>(begin),
+                      .append_time = batch.append_time,
+                      .encoding = static_cast<RecordEncoding>(batch.encoding)};
+    if (batch.type == bus::BatchType::kData) {
+      processor.Process(input);
+      return end;
+    }
+    SL_ASSIGN_OR_RETURN(const bus::TopicInfo info, context_.bus.Describe(dataset_.topic));
+    const std::int64_t log_start = info.partitions[static_cast<std::size_t>(partition_.value)].start.value;
+    SL_TRY(processor.Replay(input, keys, log_start,
+                            [&](Processor& shadow, std::int64_t from) { return CountAnew(shadow, from, input.base.value); }));
+    // Retention may take what was read for it: recovery must not need it again.
+    snapshot_due_ = true;
+    return end;
+  }
+
+  // The keys of the records from `begin` on that are all late, or all not.
+  Result<std::vector<ReplayKey>> ReplayKeys(const bus::Batch& batch, std::size_t begin, std::size_t end) {
+    std::vector<ReplayKey> keys;
+    for (std::size_t i = begin; i < end && i < batch.keys.size(); ++i) {
+      SL_ASSIGN_OR_RETURN(const ReplayKey key, DecodeReplayKey(batch.keys[i]));
+      if (!keys.empty() && (key.reason == Verdict::kLate) != (keys.front().reason == Verdict::kLate)) break;
+      keys.push_back(key);
+    }
+    if (keys.empty())
+      return Fail(ErrorKind::kCorruption, dataset_.topic + ": a replay batch without keys at " + std::to_string(batch.base.value));
+    return keys;
+  }
+
+  // Feeds a processor that counts windows anew with the log from `from` to `end`.
+  Status CountAnew(Processor& shadow, std::int64_t from, std::int64_t end) {
+    SL_ASSIGN_OR_RETURN(const std::unique_ptr<bus::Reader> reader, context_.bus.OpenReader(inputs_[0], Offset(from)));
+    gate::Decoder decoder(*dataset_.contract, context_.limits);
+    gate::Decoded decoded;
+    while (reader->position().value < end) {
+      SL_ASSIGN_OR_RETURN(const std::optional<bus::Batch> batch, reader->Next());
+      if (!batch) break;
+      const auto last = static_cast<std::size_t>(std::min(batch->end().value, end) - batch->base.value);
+      for (std::size_t at = 0; at < last;) {
+        SL_ASSIGN_OR_RETURN(at, Put(shadow, decoder, decoded, *batch, at, std::min(last, at + kRecordsMax)));
+      }
+    }
+    return {};
   }
 
   Status MaybeCommit(std::int64_t now, bool more) {
     if (committed_->replaying()) return {};
     const CommitPolicy& policy = context_.policy;
     const bool snapshot =
-        committed_->since_snapshot() >= policy.snapshot_records ||
+        snapshot_due_ || committed_->since_snapshot() >= policy.snapshot_records ||
         (committed_->since_snapshot() > 0 && now - last_snapshot_ >= std::chrono::nanoseconds(policy.snapshot_interval).count());
     const bool commit = committed_->uncommitted() && (!more || now - last_commit_ >= std::chrono::nanoseconds(policy.interval).count());
     if (!snapshot && !commit) return {};
@@ -142,6 +205,7 @@ class RootTask final : public Task {
   Status Snapshot() {
     SL_TRY(MakeInputDurable());
     SL_TRY(committed_->TakeSnapshot());
+    snapshot_due_ = false;
     return context_.bus.CommitOffset("flow." + plan_.name, inputs_[0], Offset(committed_->snapshot_positions()[0]));
   }
 
@@ -162,11 +226,17 @@ class RootTask final : public Task {
       status.member_names.push_back(context_.plan.pipelines[static_cast<std::size_t>(processor_->members()[m])].name);
     }
     status.positions = committed_->positions();
+    status.origin = committed_->origin();
     status.watermark = processor_->watermark().value;
     status.state_bytes = processor_->state_bytes();
     status.dedupe_ids = processor_->dedupe_ids();
     status.open_windows = processor_->open_panes();
     status.commits = committed_->commits();
+    if (processor_->taken().size() != (status_.taken == nullptr ? 0 : status_.taken->size())) {
+      status.taken = std::make_shared<const OffsetSet>(processor_->taken());
+    } else {
+      status.taken = status_.taken;
+    }
     const std::lock_guard lock(status_mutex_);
     status_ = std::move(status);
   }
@@ -184,6 +254,7 @@ class RootTask final : public Task {
   std::unique_ptr<bus::Reader> reader_;
   bus::Batch batch_;
   std::size_t pending_ = 0, pending_end_ = 0;
+  bool snapshot_due_ = false;
   std::uint64_t seen_change_ = UINT64_MAX;
   std::int64_t last_commit_ = 0, last_snapshot_ = 0, last_live_ = 0, last_status_ = 0;
   mutable std::mutex status_mutex_;
@@ -191,6 +262,10 @@ class RootTask final : public Task {
 };
 
 }  // namespace
+
+std::string JournalDirectory(const std::string& directory, const PipelinePlan& pipeline, Partition partition) {
+  return directory + "/" + pipeline.name + "/" + std::to_string(partition.value);
+}
 
 Result<std::unique_ptr<Task>> OpenRootTask(const TaskContext& context, int root, Partition partition) {
   auto task = std::make_unique<RootTask>(context, root, partition);
@@ -215,6 +290,7 @@ Status EnsureOwnedTopics(bus::Bus& bus, const Plan& plan, const bus::TopicSpec& 
   for (std::size_t i = 0; i < plan.pipelines.size(); ++i) {
     bus::TopicSpec spec = like;
     spec.owned = true;
+    spec.retain_time = plan.pipelines[i].retain.topics;
     spec.partitions = PartitionsOf(plan, static_cast<int>(i));
     spec.name = Plan::ResultsTopic(plan.pipelines[i].name);
     SL_TRY(bus.EnsureTopic(spec));

@@ -17,10 +17,15 @@ std::uint32_t StringDictionary::Add(std::string_view text, std::uint32_t hash) {
     arena_bytes_ += arena_size_;
     arena_.push_back(std::make_unique_for_overwrite<char[]>(arena_size_));
   }
-  char* at = arena_.back().get() + arena_used_;
-  if (!text.empty()) std::memcpy(at, text.data(), text.size());
-  arena_used_ += text.size();
-  strings_.emplace_back(at, text.size());
+  // The empty text needs no place, and may be the first of all, when there is none yet.
+  if (text.empty()) {
+    strings_.emplace_back("");
+  } else {
+    char* at = arena_.back().get() + arena_used_;
+    std::memcpy(at, text.data(), text.size());
+    arena_used_ += text.size();
+    strings_.emplace_back(at, text.size());
+  }
   if (strings_.size() * 2 > slots_.size()) Grow();
   const auto id = static_cast<std::uint32_t>(strings_.size() - 1);
   std::uint32_t slot = hash & mask_;

@@ -20,7 +20,7 @@ class StringDictionary {
     for (std::uint32_t at = hash & mask_;; at = (at + 1) & mask_) {
       const Slot& slot = slots_[at];
       if (slot.id_plus_one == 0) return Add(text, hash);
-      if (slot.hash == hash && strings_[slot.id_plus_one - 1] == text) return slot.id_plus_one - 1;
+      if (slot.hash == hash && Same(strings_[slot.id_plus_one - 1], text)) return slot.id_plus_one - 1;
     }
   }
   std::string_view at(std::uint32_t id) const { return strings_[id]; }
@@ -32,6 +32,20 @@ class StringDictionary {
     std::uint32_t hash = 0;
     std::uint32_t id_plus_one = 0;
   };
+  // Names are short for the most part: two loads tell them apart.
+  static bool Same(std::string_view a, std::string_view b) {
+    const std::size_t size = a.size();
+    if (size != b.size()) return false;
+    if (size >= 8 && size <= 16) {
+      return LoadLe<std::uint64_t>(a.data()) == LoadLe<std::uint64_t>(b.data()) &&
+             LoadLe<std::uint64_t>(a.data() + size - 8) == LoadLe<std::uint64_t>(b.data() + size - 8);
+    }
+    if (size >= 4 && size < 8) {
+      return LoadLe<std::uint32_t>(a.data()) == LoadLe<std::uint32_t>(b.data()) &&
+             LoadLe<std::uint32_t>(a.data() + size - 4) == LoadLe<std::uint32_t>(b.data() + size - 4);
+    }
+    return a == b;
+  }
   std::uint32_t HashOf(std::string_view text) const {
     const std::size_t size = text.size();
     std::uint64_t low = 0;

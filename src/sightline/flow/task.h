@@ -12,6 +12,7 @@
 #include "sightline/bus/port.h"
 #include "sightline/flow/committed_partition.h"
 #include "sightline/flow/merge_processor.h"
+#include "sightline/flow/offset_set.h"
 #include "sightline/flow/plan.h"
 #include "sightline/flow/processor.h"
 #include "sightline/flow/reference.h"
@@ -23,6 +24,13 @@ struct CommitPolicy {
   std::chrono::milliseconds interval{50};             // at most this long from putting out to being seen
   std::chrono::milliseconds snapshot_interval{10000};
   std::int64_t snapshot_records = 2'000'000;          // bounds what is processed again after a crash
+};
+
+// Where a pipeline that was changed begins to read, as a new generation beside the results of the old one.
+struct StartAt {
+  enum class Where : std::uint8_t { kNow, kEarliest, kTime };
+  Where where = Where::kNow;
+  AppendTime time;  // kTime: the first record that was appended then or later
 };
 
 // The world of the tasks; all must outlive them.
@@ -37,6 +45,7 @@ struct TaskContext {
   CommitPolicy policy;
   gate::Decoder::Limits limits;
   std::uint64_t seed = 0;
+  std::optional<StartAt> from = std::nullopt;  // where a changed pipeline begins; without it state of another plan is an error
 };
 
 // A reading of one task for metrics and the status page.
@@ -47,11 +56,13 @@ struct TaskStatus {
   std::vector<MemberOutput> members;
   std::vector<std::string> member_names;
   std::vector<std::int64_t> positions;  // next offset of each input
+  CommitPoint origin;          // where this generation began
   std::int64_t watermark = kWatermarkNone.value;
   std::size_t state_bytes = 0;
   std::size_t dedupe_ids = 0;
   std::size_t open_windows = 0;
   std::uint64_t commits = 0;
+  std::shared_ptr<const OffsetSet> taken;  // dead letters that were offered again; null: none
   bool merge = false;
   std::string error;           // empty while it runs
 };
@@ -70,11 +81,15 @@ class Task {
   virtual TaskStatus status() const = 0;
 };
 
+// Where the task of a pipeline's partition keeps its journal, below TaskContext::directory.
+std::string JournalDirectory(const std::string& directory, const PipelinePlan& pipeline, Partition partition);
+
 // Opens the task of a root pipeline (one a partition of its dataset), or of a merge (partition 0 alone).
 Result<std::unique_ptr<Task>> OpenRootTask(const TaskContext& context, int root, Partition partition);
 Result<std::unique_ptr<Task>> OpenMergeTask(const TaskContext& context, int root);
 
-// The topics that the pipelines of a plan own, to be made before any task is opened.
+// The topics that the pipelines of a plan own, to be made before any task is opened. Name, partitions, owner and retention by time
+// come from the plan, the rest from `like`.
 Status EnsureOwnedTopics(bus::Bus& bus, const Plan& plan, const bus::TopicSpec& like);
 // Keeps an input from `start` on for a task that has no hold yet: before its state says where it reads, so that retention never comes
 // between the two.

@@ -12,16 +12,16 @@ std::int64_t FloorTo(std::int64_t value, std::int64_t step) {
   return value - rest;
 }
 
-std::vector<int> FamilyOf(const PipelinePlan& plan) {
-  // The shape's group columns, as positions in group_by; found by name since enrich moves columns.
-  std::vector<int> family;
+// The shape's group columns, as positions in group_by; found by name since enrich moves columns.
+std::vector<int> ResultGroupOf(const PipelinePlan& plan) {
+  std::vector<int> group;
   for (int column : plan.shape.group) {
     const std::string& name = plan.shape.schema.fields[static_cast<std::size_t>(column)].name;
     for (std::size_t k = 0; k < plan.group_by.size(); ++k) {
-      if (plan.rows.fields[static_cast<std::size_t>(plan.group_by[k])].name == name) family.push_back(static_cast<int>(k));
+      if (plan.rows.fields[static_cast<std::size_t>(plan.group_by[k])].name == name) group.push_back(static_cast<int>(k));
     }
   }
-  return family;
+  return group;
 }
 
 }  // namespace
@@ -34,7 +34,7 @@ WindowStore::WindowStore(const PipelinePlan& plan)
       pane_ms_(std::gcd(size_, every_)),
       use_running_(size_ != pane_ms_),
       plain_count_(true),
-      index_(plan.rows, plan.group_by, FamilyOf(plan)) {
+      index_(plan.rows, plan.group_by, ResultGroupOf(plan), plan.family) {
   for (const Aggregate& aggregate : plan.aggregates) {
     const AggregateColumn column(aggregate);
     use_running_ = use_running_ && column.invertible();
@@ -199,8 +199,9 @@ void WindowStore::Emit(std::int64_t start, ColumnBatch& rows, std::vector<std::u
   }
 }
 
-void WindowStore::EmitGroups(std::int64_t start, std::span<const std::uint32_t> groups, ColumnBatch& rows,
-                             std::vector<std::uint64_t>& events) {
+void WindowStore::EmitFamilies(std::int64_t start, const std::set<std::uint32_t>& families, GroupIndex::Order order, ColumnBatch& rows,
+                               std::vector<std::uint64_t>& events) {
+  const std::vector<std::uint32_t> groups = index_.MembersOf(families, order);
   Pane* window = Window(start, false);
   present_.clear();
   if (window != nullptr) {
@@ -216,14 +217,8 @@ void WindowStore::FillRows(const Pane& window, std::span<const std::uint32_t> gr
                            std::vector<std::uint64_t>& events) {
   const std::size_t keys = plan_.group_by.size();
   rows.rows = groups.size();
-  rows.columns.resize(keys + plan_.aggregates.size() + (has_overflow_ ? 1 : 0));
-  // The batch may come from another window, whose close steps moved columns: nothing of another type may be left in one.
-  for (Column& column : rows.columns) {
-    column.int64s.clear();
-    column.doubles.clear();
-    column.strings.clear();
-    column.nulls.clear();
-  }
+  // Anew: close steps have inserted columns into the rows of the window before, so that types have moved.
+  rows.columns.assign(keys + plan_.aggregates.size() + (has_overflow_ ? 1 : 0), Column{});
   for (std::size_t k = 0; k < keys; ++k) index_.Materialise(k, groups, rows.columns[k]);
   events.resize(groups.size());
   for (std::size_t i = 0; i < groups.size(); ++i) events[i] = window.events[groups[i]];

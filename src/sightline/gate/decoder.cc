@@ -18,6 +18,7 @@ namespace {
 constexpr std::uint32_t kLessonGapMax = 256;
 // Records in a row without a hit after which a layout is given up.
 constexpr std::uint32_t kMissesMax = 8;
+constexpr std::size_t kRoomMin = 256;
 
 bool IsBlank(std::string_view line) { return std::ranges::all_of(line, IsSpace); }
 
@@ -27,7 +28,8 @@ struct Decoder::Impl {
   Impl(const governance::Contract& contract, Limits given)
       : limits(given), plan(contract), json(plan, given), layout(plan), protobuf(plan, given) {}
 
-  void Begin(std::size_t rows_max, Decoded& into);
+  void Begin(std::size_t rows_max, std::size_t room, Decoded& into);
+  void MakeRoom(Decoded& into);
   void End(Decoded& into);
   void Accept(std::string_view record, std::uint32_t extra, Decoded& into);
   void Reject(std::string_view record, Verdict verdict, std::string field, std::string cause, Decoded& into);
@@ -49,6 +51,7 @@ struct Decoder::Impl {
   JsonLayout layout;
   ProtobufRecordParser protobuf;
   RowTarget target;
+  std::size_t target_rows_max = 0;
   std::string padded;
   std::uint32_t misses = 0;
   std::uint32_t lesson_gap = 0;   // records between lessons
@@ -61,14 +64,24 @@ Decoder::~Decoder() = default;
 Decoder::Decoder(Decoder&&) noexcept = default;
 Decoder& Decoder::operator=(Decoder&&) noexcept = default;
 
-void Decoder::Impl::Begin(std::size_t rows_max, Decoded& into) {
-  into.rows.Reset(plan.contract.schema, rows_max);
+// `rows_max` may be far more than there will be: only `room` rows are there at first.
+void Decoder::Impl::Begin(std::size_t rows_max, std::size_t room, Decoded& into) {
+  target_rows_max = rows_max;
+  room = std::min(room, rows_max);
+  into.rows.Reset(plan.contract.schema, room);
   into.rejects.clear();
   into.seen = 0;
   into.extra_fields = 0;
-  into.records.resize(rows_max);
-  into.record_of.resize(rows_max);
-  target.Attach(into.rows, rows_max);
+  into.records.resize(room);
+  into.record_of.resize(room);
+  target.Attach(into.rows, room);
+}
+
+void Decoder::Impl::MakeRoom(Decoded& into) {
+  const std::size_t room = std::min(target_rows_max, target.capacity + target.capacity / 2 + kRoomMin);
+  target.Widen(room);
+  into.records.resize(room);
+  into.record_of.resize(room);
 }
 
 void Decoder::Impl::End(Decoded& into) {
@@ -81,7 +94,8 @@ inline void Decoder::Impl::Accept(std::string_view record, std::uint32_t extra, 
   into.records[target.row] = record;
   into.record_of[target.row] = into.seen++;
   into.extra_fields += extra;
-  ++target.row;
+  if (++target.row == target.capacity) [[unlikely]]
+    MakeRoom(into);
 }
 
 void Decoder::Impl::Reject(std::string_view record, Verdict verdict, std::string field, std::string cause, Decoded& into) {
@@ -156,7 +170,7 @@ void Decoder::Impl::ParseProtobuf(std::string_view record, Decoded& into) {
 
 void Decoder::DecodeRecords(bus::Encoding encoding, std::span<const std::string_view> records, Decoded& into) {
   Impl& impl = *impl_;
-  impl.Begin(records.size(), into);
+  impl.Begin(records.size(), records.size(), into);
   for (std::size_t i = 0; i < records.size(); ++i) {
     const std::string_view record = records[i];
     if (encoding == bus::Encoding::kProtobuf) {
@@ -216,7 +230,8 @@ std::size_t Decoder::DecodeLines(std::string_view text, bool last, std::size_t r
   Impl& impl = *impl_;
   // A record takes two bytes at least, with its newline.
   rows_max = std::min(rows_max, text.size() / 2 + 1);
-  impl.Begin(rows_max, into);
+  // About as many as the last time: making room for more means clearing it.
+  impl.Begin(rows_max, into.records.size() + into.records.size() / 8 + kRoomMin, into);
   const char* p = text.data();
   const char* const end = p + text.size();
   const char* const limit = text.size() > kScanPadding ? end - kScanPadding : p;

@@ -268,5 +268,29 @@ TEST(Lines, FramedRecordsEndWhereTheyEnd) {
   EXPECT_THAT(decoded.rejects[0].cause, HasSubstr("the number 12;"));
 }
 
+// The decoder makes room as rows come: for many in a batch that had few, with nulls in the rows before and after.
+TEST(Lines, RoomGrowsWithTheRows) {
+  const governance::Contract contract = EveryRule();
+  Decoder decoder(contract, {});
+  Decoded decoded;
+  for (const std::size_t lines : {3UL, 5000UL, 40UL, 20'000UL}) {
+    std::string text;
+    for (std::size_t i = 0; i < lines; ++i) {
+      text += "{\"id\":" + std::to_string(i) + (i % 3 == 0 ? R"(,"level":null)" : R"(,"level":4)") + R"(,"free":"t)" + std::to_string(i) +
+              "\"}\n";
+    }
+    EXPECT_EQ(decoder.DecodeLines(text, true, text.size(), decoded), text.size());
+    ASSERT_EQ(decoded.rows.rows, lines);
+    ASSERT_EQ(decoded.records.size(), lines);
+    for (std::size_t i = 0; i < lines; ++i) {
+      ASSERT_EQ(decoded.rows.columns[0].int64s[i], static_cast<std::int64_t>(i));
+      ASSERT_EQ(decoded.rows.columns[1].IsNull(i), i % 3 == 0) << i;
+      ASSERT_TRUE(decoded.rows.columns[3].IsNull(i));
+      ASSERT_EQ(decoded.rows.columns[8].strings[i], "t" + std::to_string(i));
+      ASSERT_EQ(decoded.record_of[i], i);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace sightline::gate

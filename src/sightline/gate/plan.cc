@@ -120,6 +120,21 @@ void RowTarget::Attach(ColumnBatch& to, std::size_t rows_max) {
   }
 }
 
+void RowTarget::Widen(std::size_t rows_max) {
+  for (Column& column : batch->columns) {
+    switch (column.type) {
+      case FieldType::kInt64:
+      case FieldType::kBool: column.int64s.resize(rows_max); break;
+      case FieldType::kDouble: column.doubles.resize(rows_max); break;
+      case FieldType::kString: column.strings.resize(rows_max); break;
+    }
+    if (!column.nulls.empty()) column.nulls.resize(rows_max);
+  }
+  const std::size_t at = row;
+  Attach(*batch, rows_max);
+  row = at;
+}
+
 void RowTarget::SetNull(int field) {
   Column& column = batch->columns[static_cast<std::size_t>(field)];
   if (column.nulls.empty()) column.nulls.assign(capacity, 0);

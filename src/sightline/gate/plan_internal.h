@@ -147,6 +147,8 @@ struct RowTarget {
   std::size_t capacity = 0;
 
   void Attach(ColumnBatch& to, std::size_t rows_max);
+  // Room for that many rows; those there are stay.
+  void Widen(std::size_t rows_max);
   std::int64_t& Int64(int field) { return static_cast<std::int64_t*>(values[static_cast<std::size_t>(field)])[row]; }
   double& Double(int field) { return static_cast<double*>(values[static_cast<std::size_t>(field)])[row]; }
   std::string_view& Text(int field) { return static_cast<std::string_view*>(values[static_cast<std::size_t>(field)])[row]; }

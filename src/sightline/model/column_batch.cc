@@ -26,7 +26,6 @@ namespace {
 
 template <typename T>
 void Gather(std::vector<T>& values, std::span<const std::uint32_t> keep) {
-  if (values.empty()) return;
   std::vector<T> kept(keep.size());
   for (std::size_t i = 0; i < keep.size(); ++i) kept[i] = values[keep[i]];
   values = std::move(kept);
@@ -36,10 +35,14 @@ void Gather(std::vector<T>& values, std::span<const std::uint32_t> keep) {
 
 void ColumnBatch::Take(std::span<const std::uint32_t> keep) {
   for (Column& column : columns) {
-    Gather(column.int64s, keep);
-    Gather(column.doubles, keep);
-    Gather(column.strings, keep);
-    Gather(column.nulls, keep);
+    // A batch that is used again may still hold the buffers of columns that stood in these places before, of another length.
+    switch (column.type) {
+      case FieldType::kInt64:
+      case FieldType::kBool: Gather(column.int64s, keep); break;
+      case FieldType::kDouble: Gather(column.doubles, keep); break;
+      case FieldType::kString: Gather(column.strings, keep); break;
+    }
+    if (!column.nulls.empty()) Gather(column.nulls, keep);
   }
   rows = keep.size();
 }

@@ -55,12 +55,19 @@ struct Step {
   SourcePlace place;
 };
 
+// How long a pipeline's results are kept; 0: for ever.
+struct RetainResultsSpec {
+  std::chrono::milliseconds statistics{0};  // in the statistics store, by event time
+  std::chrono::milliseconds topics{0};      // in the topics that the pipeline owns, by append time
+};
+
 struct PipelineSpec {
   std::string name;
   std::string from;  // a dataset or another pipeline
   std::vector<Step> steps;
   bool to_statistics = false;
   bool to_live = false;
+  RetainResultsSpec retain;
   SourcePlace place;
 };
 

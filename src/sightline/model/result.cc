@@ -11,6 +11,8 @@ namespace {
 constexpr std::uint8_t kVersion = 1;
 constexpr std::uint8_t kFlagClosed = 1;
 constexpr std::uint8_t kColumnHasNulls = 0x80;
+constexpr std::size_t kGenerationAt = 8;
+constexpr std::size_t kHeaderBytes = 48;
 
 void PutHeader(ByteWriter& writer, const ResultHeader& header, std::uint8_t flags, std::uint32_t rows, std::size_t columns) {
   writer.Put<std::uint8_t>(kVersion);
@@ -146,6 +148,10 @@ void EncodeResult(const ResultHeader& header, const Schema& schema, const Column
 void EncodeClosed(const ResultHeader& header, std::string& out) {
   ByteWriter writer(out);
   PutHeader(writer, header, kFlagClosed, 0, 0);
+}
+
+std::uint64_t GenerationOf(std::string_view bytes) {
+  return bytes.size() < kHeaderBytes ? 0 : LoadLe<std::uint64_t>(bytes.data() + kGenerationAt);
 }
 
 Status DecodeResult(std::string_view bytes, const Schema& schema, ResultRecord& into) {

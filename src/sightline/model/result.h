@@ -50,6 +50,9 @@ struct ResultRecord {
 void EncodeResult(const ResultHeader& header, const Schema& schema, const ColumnBatch& rows, std::size_t begin, std::size_t end,
                   std::string& out);
 void EncodeClosed(const ResultHeader& header, std::string& out);
+// The generation of an encoded record, to be looked at before it is decoded: another plan's results have other columns. 0 when the
+// bytes are too few for a record.
+std::uint64_t GenerationOf(std::string_view bytes);
 // Strings in `into.rows` are views into `bytes`. kCorruption when the bytes are not such a record.
 Status DecodeResult(std::string_view bytes, const Schema& schema, ResultRecord& into);
 

@@ -11,7 +11,8 @@
 namespace sightline::runtime {
 
 // Named places where a test ends the process or makes a call fail. Every name is listed in failpoints.cc, so that a test
-// can go through all of them. Nothing is armed unless a test asks for it by SIGHTLINE_FAILPOINT. Thread-safe.
+// can go through all of them. Nothing is armed unless a test asks for it by
+// SIGHTLINE_FAILPOINTS (docs/testing.md). Thread-safe.
 class Failpoints {
  public:
   // Arms from "name=kill@3" (end the process by SIGKILL at the third hit) or "name=error@1"; comma-separated; "" arms nothing.

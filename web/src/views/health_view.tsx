@@ -154,6 +154,7 @@ function DeadLetters({ pipeline }: { pipeline: PipelineStatus }) {
 }
 
 interface Letter {
+  topic: string;
   partition: number;
   offset: number;
   field: string;
@@ -167,20 +168,20 @@ interface Letter {
 
 const LETTERS = 20;
 
-// The oldest that are kept, as the log has them.
+// The newest that are kept.
 function Letters({ pipeline, reason }: { pipeline: string; reason: string }) {
   const letters = useData(`${pipeline}|${reason}`, (abort) => getJson<{ dead_letters: Letter[] }>(`/v1/pipelines/${encodeURIComponent(pipeline)}/dead-letters?${query({ reason, limit: LETTERS })}`, abort));
   const from = (l: Letter) => (l.origin.kind === 'topic' ? `${l.origin.topic}/${l.origin.partition} at ${l.origin.offset}` : `request ${l.origin.request_id ?? ''}`);
   return (
-    <Panel title={<>Dead letters<span class="title-note">{VERDICT_WORDS[reason] ?? reason}, the first {LETTERS} kept</span></>} class="letters" aside={<button type="button" class="icon-button" aria-label="Close dead letters" onClick={() => setParams({ reason: null })}><Icon name="cross" /></button>}>
+    <Panel title={<>Dead letters<span class="title-note">{VERDICT_WORDS[reason] ?? reason}, the newest {LETTERS}</span></>} class="letters" aside={<button type="button" class="icon-button" aria-label="Close dead letters" onClick={() => setParams({ reason: null })}><Icon name="cross" /></button>}>
       {letters.error ? <Failure error={letters.error} onRetry={letters.reload} /> : letters.value === null ? <Loading what="dead letters" />
-        : letters.value.dead_letters.length === 0 ? <p class="panel-note">None of them is kept any more: their topic's retention has taken them.</p> : (
+        : letters.value.dead_letters.length === 0 ? <p class="panel-note">None is kept: there was none, or their topic's retention has taken them.</p> : (
           <div class="table-wrap" tabIndex={0} role="region" aria-label="Dead letters">
             <table>
               <thead><tr><th>Received</th><th>Field</th><th>Cause</th><th>From</th><th class="num">Bytes</th><th>Original</th></tr></thead>
               <tbody>
                 {letters.value.dead_letters.map((l) => (
-                  <tr key={`${l.partition}/${l.offset}`}>
+                  <tr key={`${l.topic}/${l.partition}/${l.offset}`}>
                     <td><When ms={l.received} part="seconds" /></td><td>{l.field || '–'}</td><td title={l.cause}>{l.cause || REASONS[reason]}</td><td>{from(l)}</td><td class="num">{formatCount(l.original_size)}</td>
                     <td title={l.original ?? l.original_base64url}><code>{l.original ?? l.original_base64url}</code></td>
                   </tr>

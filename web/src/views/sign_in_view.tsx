@@ -3,9 +3,23 @@ import { useState } from 'preact/hooks';
 import { ApiError, signIn } from '../base/api';
 import { Mark } from '../parts/icons';
 
+// The server sends a link that did not sign in here: `/?sign-in=expired`.
+const LINK_TROUBLES: Record<string, string> = {
+  expired: 'That sign-in link has been used already or is older than five minutes. A server prints a new one when it starts; or paste a token.',
+  refused: 'Too many sign-ins from this address have failed. Wait a minute, then paste a token.',
+};
+
+// Said once: a reload asks for the token without it.
+function takeLinkTrouble(): string | null {
+  const reason = new URLSearchParams(location.search).get('sign-in');
+  if (reason === null) return null;
+  history.replaceState(null, '', location.pathname + location.hash);
+  return LINK_TROUBLES[reason] ?? null;
+}
+
 export function SignInView() {
   const [token, setToken] = useState('');
-  const [trouble, setTrouble] = useState<string | null>(null);
+  const [trouble, setTrouble] = useState<string | null>(takeLinkTrouble);
   const [busy, setBusy] = useState(false);
   const submit = async (event: Event) => {
     event.preventDefault();

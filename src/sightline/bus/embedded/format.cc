@@ -48,7 +48,7 @@ std::optional<BatchHeader> LoadBatchHeader(std::string_view bytes) {
   const char* at = bytes.data();
   if (LoadLe<std::uint32_t>(at + 4) != kBatchMagic) return std::nullopt;
   const auto byte = [at](int i) { return static_cast<std::uint8_t>(at[i]); };
-  if (byte(12) != kFormatVersion || !InRange(byte(13), BatchType::kTick) || !InRange(byte(14), Encoding::kBinary) ||
+  if (byte(12) != kFormatVersion || !InRange(byte(13), BatchType::kReplay) || !InRange(byte(14), Encoding::kBinary) ||
       !InRange(byte(15), Compression::kZstd)) {
     return std::nullopt;
   }

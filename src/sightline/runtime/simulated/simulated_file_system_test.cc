@@ -163,5 +163,17 @@ TEST(SimulatedDisk, TheSameSeedGivesTheSameDisaster) {
   EXPECT_GT(different.size(), 5U);
 }
 
+TEST(SimulatedDisk, DirectoriesMadeDurablyAreStillThere) {
+  for (std::uint64_t seed = 0; seed < 50; ++seed) {
+    SimulatedFileSystem files(seed);
+    ASSERT_TRUE(files.CreateDirectories("/a"));  // by somebody who died before he could sync
+    ASSERT_TRUE(CreateDirectoriesDurably(files, "/a/b/c", 3));
+    ASSERT_TRUE(WriteFileAtomically(files, "/a/b/c/f", "kept"));
+    files.CutPower();
+    files.Restart();
+    ASSERT_EQ(ReadFile(files, "/a/b/c/f", 10), "kept");
+  }
+}
+
 }  // namespace
 }  // namespace sightline::runtime

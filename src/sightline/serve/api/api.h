@@ -130,6 +130,7 @@ struct ApiContext {
   std::function<ServerStatus()> status;
   std::function<Result<ReplayAnswer>(const ReplayRequest&)> replay;
   std::function<Result<std::string>()> audit;                      // JSON; may block
+  std::function<Result<std::string>(const std::string&)> verify;   // a topic's stored bytes; JSON; may block
 };
 
 // A file of the dashboard. Views live as long as the program.

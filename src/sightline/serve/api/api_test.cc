@@ -204,7 +204,8 @@ class ApiTest : public ::testing::Test {
     pipeline.name = "item_counts";
     pipeline.from = "cameras";
     pipeline.shape = shape_;
-    pipeline.window_size = pipeline.window_every = 1min;
+    pipeline.window_size = 1min;
+    pipeline.window_every = window_every_;
     pipeline.live = pipeline.statistics = true;
     pipeline.dead_letter_topics = {"dead_letters.cameras"};
     context.pipelines = {pipeline};
@@ -277,6 +278,7 @@ class ApiTest : public ::testing::Test {
   governance::Contract contract_ = CameraContract();
   std::shared_ptr<const ResultShape> shape_ = CountsShape();
   std::unique_ptr<bus::LogBus> log_bus_;
+  std::chrono::milliseconds window_every_ = 1min;
   std::optional<security::Access> access_;
   FakeStore store_{shape_};
   FakeReferences references_;
@@ -405,7 +407,10 @@ TEST_F(ApiTest, SessionByTokenAndByLink) {
   EXPECT_EQ(link.status, 303);
   EXPECT_EQ(link.Header("location"), "/");
   EXPECT_NE(link.Header("set-cookie").find("sightline_session="), std::string::npos);
-  EXPECT_EQ(Ask("GET", code["path"].get<std::string>(), "").status, 401);
+  const auto again = Ask("GET", code["path"].get<std::string>(), "");
+  EXPECT_EQ(again.status, 303) << "a person follows it: the sign-in page says what is wrong";
+  EXPECT_EQ(again.Header("location"), "/?sign-in=expired");
+  EXPECT_EQ(again.Header("set-cookie"), "");
   // Signing out ends the session on the server, not only in the browser.
   EXPECT_EQ(Ask("DELETE", "/v1/session", session + "Origin: http://localhost\r\n").status, 204);
   EXPECT_EQ(Ask("GET", "/v1/session", session).status, 401);
@@ -572,6 +577,15 @@ TEST_F(ApiTest, TopItems) {
   EXPECT_EQ(Ask("GET", "/v1/top-items?location=x").status, 400);
 }
 
+TEST_F(ApiTest, TopItemsAreNotAddedUpOverWindowsThatOverlap) {
+  window_every_ = 5s;
+  Start(*log_bus_);
+  const auto refused = Ask("GET", "/v1/top-items");
+  EXPECT_EQ(refused.status, 409);
+  EXPECT_NE(refused.body.find("the windows of item_counts overlap (1m every 5s)"), std::string::npos) << refused.body;
+  EXPECT_EQ(Ask("GET", "/v1/pipelines/item_counts/results").status, 200);
+}
+
 TEST_F(ApiTest, GrantsReachEveryView) {
   ASSERT_EQ(Ask("GET", "/v1/pipelines/item_counts/results", Token("granted")).status, 200);
   ASSERT_EQ(store_.asked.filters.size(), 1U);
@@ -614,6 +628,12 @@ TEST_F(ApiTest, TopicsAndRecords) {
   EXPECT_EQ(AskJson("/v1/topics")["topics"].size(), 3U);
   EXPECT_EQ(Ask("POST", "/v1/topics/camera_events/records?partition=0", Token("admin-token"), "x").status, 409)
       << "only judged events come in there";
+  EXPECT_EQ(Ask("POST", "/v1/topics/dead_letters.cameras/records?partition=0", Token("admin-token"), "x").status, 409);
+  EXPECT_EQ(Ask("POST", "/v1/topics/notes/records", Token("admin-token"), "x").status, 404);
+  EXPECT_EQ(Ask("POST", "/v1/topics/notes/records?create=true", Token("admin-token"), "x").status, 200);
+  EXPECT_EQ(Ask("POST", "/v1/topics/notes/records?create=true", Token("admin-token"), "y").status, 200);
+  EXPECT_EQ(AskJson("/v1/topics/notes/records")["records"][1]["value"], "y");
+  EXPECT_EQ(Ask("POST", "/v1/topics/results.notes/records?create=true", Token("admin-token"), "x").status, 400);
 }
 
 TEST_F(ApiTest, DeadLettersPageByPage) {
@@ -631,8 +651,9 @@ TEST_F(ApiTest, DeadLettersPageByPage) {
   } while (!cursor.empty() && pages < 10);
   ASSERT_EQ(letters.size(), 20U);
   EXPECT_EQ(pages, 3);
-  EXPECT_EQ(letters[0]["original"], "broken 1");
-  EXPECT_EQ(letters[0]["origin"], Json::parse(R"({"kind":"ingest","dataset":"cameras","record":1,"request_id":"req-7"})"));
+  EXPECT_EQ(letters[0]["original"], "broken 24") << "newest first";
+  EXPECT_EQ(letters[19]["original"], "broken 1");
+  EXPECT_EQ(letters[19]["origin"], Json::parse(R"({"kind":"ingest","dataset":"cameras","record":1,"request_id":"req-7"})"));
   EXPECT_EQ(AskJson("/v1/pipelines/item_counts/dead-letters?reason=invalid")["dead_letters"].size(), 5U);
   EXPECT_EQ(Ask("GET", "/v1/pipelines/item_counts/dead-letters?reason=unknown").status, 400);
   EXPECT_EQ(Ask("GET", "/v1/pipelines/item_counts/dead-letters?cursor=!").status, 400);
@@ -640,6 +661,25 @@ TEST_F(ApiTest, DeadLettersPageByPage) {
                           R"({"pipeline":"item_counts","reasons":["late"],"letters":[{"topic":"a","partition":0,"offset":3}]})");
   EXPECT_EQ(Json::parse(replay.body)["replayed"], 1);
   EXPECT_EQ(Ask("POST", "/v1/dead-letters/replay", Token("admin-token"), R"({"pipeline":"item_counts","letters":[1]})").status, 400);
+}
+
+TEST_F(ApiTest, DeadLettersThatComeLaterLeaveThePagesThatFollowAsTheyAre) {
+  // More than one piece of the way back.
+  std::string body;
+  for (int i = 0; i < 300; ++i) body += "broken " + std::to_string(i) + "\n";
+  const auto post = [&] { return Ask("POST", "/v1/datasets/cameras/events", Token("admin-token"), body).status; };
+  ASSERT_EQ(post(), 422);
+  const std::string path = "/v1/pipelines/item_counts/dead-letters?limit=150";
+  Json page = AskJson(path);
+  ASSERT_EQ(page["dead_letters"].size(), 150U);
+  EXPECT_EQ(page["dead_letters"][149]["original"], "broken 150");
+  ASSERT_EQ(post(), 422);
+  page = AskJson(path + "&cursor=" + page["next_cursor"].get<std::string>());
+  ASSERT_EQ(page["dead_letters"].size(), 150U);
+  EXPECT_EQ(page["dead_letters"][0]["original"], "broken 149");
+  EXPECT_EQ(page["dead_letters"][149]["original"], "broken 0");
+  EXPECT_TRUE(page["next_cursor"].is_null());
+  EXPECT_EQ(AskJson(path)["dead_letters"][0]["offset"], 599);
 }
 
 TEST_F(ApiTest, SmallRoutes) {

@@ -2,11 +2,10 @@
 
 #include <algorithm>
 
-#include "sightline/base/bytes.h"
 #include "sightline/base/text.h"
 #include "sightline/model/dead_letter.h"
-#include "sightline/security/secret.h"
 #include "sightline/serve/api/api_internal.h"
+#include "sightline/serve/api/dead_letter_pages.h"
 #include "sightline/serve/json_writer.h"
 
 namespace sightline::serve::internal {
@@ -14,39 +13,9 @@ namespace {
 
 constexpr std::int64_t kLettersDefault = 100;
 constexpr std::int64_t kLettersMax = 1'000;
-// With a reason that is rare a page may need many records; then it comes back shorter, with a cursor to go on.
-constexpr std::int64_t kScannedMax = 200'000;
 constexpr std::size_t kAnswerBytesMax = 16 << 20;
 constexpr std::uint64_t kReplayBodyMax = 1 << 20;
 constexpr std::size_t kReplayLettersMax = 10'000;
-
-// Where the next page begins: the topic's place in the pipeline's list, the partition, the offset.
-struct Place {
-  std::uint64_t topic = 0;
-  std::uint64_t partition = 0;
-  std::int64_t offset = -1;  // -1: the partition's start
-};
-
-std::string CursorOf(const Place& place) {
-  std::string raw;
-  ByteWriter to(raw);
-  to.PutVarint(place.topic);
-  to.PutVarint(place.partition);
-  to.PutVarint(ZigZag(place.offset));
-  return security::Base64Url(raw);
-}
-
-Result<Place> ParseCursor(std::string_view text) {
-  Place place;
-  if (text.empty()) return place;
-  const auto raw = security::ParseBase64Url(text);
-  ByteReader from(raw ? std::string_view(*raw) : std::string_view());
-  place.topic = from.GetVarint();
-  place.partition = from.GetVarint();
-  place.offset = UnZigZag(from.GetVarint());
-  if (!raw || !from.done()) return Fail(ErrorKind::kInvalidArgument, "cursor must be the next_cursor of an answer");
-  return place;
-}
 
 Result<std::optional<Verdict>> ParseReason(std::string_view text) {
   if (text.empty()) return std::optional<Verdict>();
@@ -61,8 +30,9 @@ std::string_view EncodingName(RecordEncoding encoding) {
   return encoding == RecordEncoding::kJson ? "json" : encoding == RecordEncoding::kProtobuf ? "protobuf" : "binary";
 }
 
-void WriteLetter(JsonWriter& json, const std::string& topic, std::uint64_t partition, Offset offset, const DeadLetter& letter) {
-  json.BeginObject().Field("topic", topic).Field("partition", partition).Field("offset", offset.value);
+void WriteLetter(JsonWriter& json, const DeadLetterPages::Place& place, const DeadLetter& letter) {
+  json.BeginObject().Field("topic", place.partition.topic).Field("partition", place.partition.partition.value);
+  json.Field("offset", place.offset.value);
   json.Field("reason", VerdictName(letter.reason)).Field("field", letter.field).Field("cause", letter.cause);
   json.Name("origin").BeginObject();
   if (letter.origin == DeadLetterOrigin::kIngest) {
@@ -79,57 +49,6 @@ void WriteLetter(JsonWriter& json, const std::string& topic, std::uint64_t parti
   json.EndObject();
 }
 
-// Fills one page by going through topics and partitions from a place on.
-class Page {
- public:
-  Page(bus::Bus& bus, std::optional<Verdict> reason, std::int64_t limit, JsonWriter& json, std::string& out)
-      : bus_(bus), reason_(reason), left_(limit), json_(json), out_(out) {}
-
-  // False when the page is full; `place` then says where to go on.
-  Result<bool> Read(const std::string& topic, Place& place) {
-    SL_ASSIGN_OR_RETURN(const auto info, bus_.Describe(topic));
-    for (; place.partition < info.partitions.size(); ++place.partition, place.offset = -1) {
-      const auto& bounds = info.partitions[place.partition];
-      // What retention has taken since the last page is gone.
-      const Offset at = std::max(bounds.start, Offset(place.offset));
-      SL_ASSIGN_OR_RETURN(const auto reader, bus_.OpenReader({topic, Partition(static_cast<std::int32_t>(place.partition))}, at));
-      while (true) {
-        SL_ASSIGN_OR_RETURN(const auto batch, reader->Next());
-        if (!batch) break;
-        SL_ASSIGN_OR_RETURN(const bool more, ReadBatch(topic, *batch, place));
-        if (!more) return false;
-      }
-    }
-    place.partition = 0;
-    return true;
-  }
-
- private:
-  Result<bool> ReadBatch(const std::string& topic, const bus::Batch& batch, Place& place) {
-    for (std::size_t i = 0; i < batch.values.size(); ++i) {
-      const Offset offset = batch.base + static_cast<std::int64_t>(i);
-      if (left_ == 0 || scanned_ == kScannedMax || out_.size() > kAnswerBytesMax) {
-        place.offset = offset.value;
-        return false;
-      }
-      ++scanned_;
-      if (batch.type == bus::BatchType::kTick) continue;
-      SL_ASSIGN_OR_RETURN(const DeadLetter letter, DecodeDeadLetter(batch.values[i]));
-      if (reason_ && letter.reason != *reason_) continue;
-      WriteLetter(json_, topic, place.partition, offset, letter);
-      --left_;
-    }
-    return true;
-  }
-
-  bus::Bus& bus_;
-  const std::optional<Verdict> reason_;
-  std::int64_t left_;
-  std::int64_t scanned_ = 0;
-  JsonWriter& json_;
-  std::string& out_;
-};
-
 Result<Response> List(const ApiContext& context, const Request& request) {
   if (request.principal.grants) {
     return Fail(ErrorKind::kPermissionDenied,
@@ -138,18 +57,16 @@ Result<Response> List(const ApiContext& context, const Request& request) {
   SL_ASSIGN_OR_RETURN(const PipelineInfo* pipeline, FindPipeline(context, request.PathValue("pipeline")));
   SL_ASSIGN_OR_RETURN(const auto reason, ParseReason(request.Query("reason").value_or("")));
   SL_ASSIGN_OR_RETURN(const std::int64_t limit, IntegerParameter(request, "limit", kLettersDefault, 1, kLettersMax));
-  SL_ASSIGN_OR_RETURN(Place place, ParseCursor(request.Query("cursor").value_or("")));
+  SL_ASSIGN_OR_RETURN(DeadLetterPages pages,
+                      DeadLetterPages::Open(*context.bus, pipeline->dead_letter_topics, request.Query("cursor").value_or("")));
   std::string out;
   JsonWriter json(out);
   json.BeginObject().Name("dead_letters").BeginArray();
-  Page page(*context.bus, reason, limit, json, out);
-  bool full = false;
-  while (!full && place.topic < pipeline->dead_letter_topics.size()) {
-    SL_ASSIGN_OR_RETURN(const bool more, page.Read(pipeline->dead_letter_topics[place.topic], place));
-    full = !more;
-    if (!full) ++place.topic;
-  }
-  json.EndArray().Field("next_cursor", full ? std::optional<std::string>(CursorOf(place)) : std::nullopt).EndObject();
+  const Status read = pages.Read(
+      reason, limit, [&out] { return out.size() > kAnswerBytesMax; },
+      [&json](const DeadLetterPages::Place& place, const DeadLetter& letter) { WriteLetter(json, place, letter); });
+  SL_TRY(read);
+  json.EndArray().Field("next_cursor", pages.cursor()).EndObject();
   return JsonResponse(200, std::move(out));
 }
 
@@ -223,8 +140,8 @@ void AddDeadLetterRoutes(RouteTable& table, const Context& context) {
       {In::kQuery, "limit", "How many at most; a page may be shorter although there are more",
        R"({"type":"integer","minimum":1,"maximum":1000,"default":100})", false},
       {In::kQuery, "cursor", "next_cursor of the page before", R"({"type":"string"})", false}};
-  list.answers = {
-      {200, "Oldest first within a partition", kJsonOnly, R"({"type":"object","properties":{"next_cursor":{"type":["string","null"]},
+  list.answers = {{200, "Newest first; letters that come later do not change the pages that follow", kJsonOnly,
+                   R"({"type":"object","properties":{"next_cursor":{"type":["string","null"]},
     "dead_letters":{"type":"array","items":{"$ref":"#/components/schemas/DeadLetter"}}}})"}};
   list.on_worker = true;
   list.handler = Answering([context](const Request& request) { return List(*context, request); });

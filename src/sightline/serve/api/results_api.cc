@@ -167,9 +167,21 @@ Result<std::optional<std::string>> LocationName(const ApiContext& context, const
   return std::optional<std::string>(batch.columns[0].strings[0]);
 }
 
+// Windows that overlap can't be added up: an event stands in several of them.
+Status CheckTumbling(const PipelineInfo& pipeline) {
+  if (pipeline.window_every == pipeline.window_size) return {};
+  return Fail(ErrorKind::kFailedPrecondition, "the windows of " + pipeline.name + " overlap (" + FormatDuration(pipeline.window_size) +
+                                                  " every " + FormatDuration(pipeline.window_every) +
+                                                  "), so that sums over a range would count an event several times: ask for its "
+                                                  "windows at /v1/pipelines/" +
+                                                  pipeline.name + "/results, or let " + pipeline.name +
+                                                  " have a tumbling window and slide in another pipeline");
+}
+
 Result<Response> TopItems(const ApiContext& context, const Request& request) {
   const TopItemsSource& source = context.top_items;
   SL_ASSIGN_OR_RETURN(const PipelineInfo* pipeline, FindPipeline(context, source.pipeline));
+  SL_TRY(CheckTumbling(*pipeline));
   const Schema schema = stores::RowSchema(*pipeline->shape);
   stores::TopQuery query;
   query.pipeline = source.pipeline;
@@ -267,7 +279,8 @@ void AddResultRoutes(RouteTable& table, const Context& context) {
                     {In::kQuery, "from", "Windows that start at or after this", std::string(kEpochMs), false},
                     {In::kQuery, "to", "Windows that start before this", std::string(kEpochMs), false},
                     {In::kQuery, "top", "How many", R"({"type":"integer","minimum":1,"maximum":10000,"default":10})", false}};
-  top.answers = {{200, "Greater count first, then the name in byte order", kJsonOnly, R"({"$ref":"#/components/schemas/TopItems"})"}};
+  top.answers = {{200, "Greater count first, then the name in byte order", kJsonOnly, R"({"$ref":"#/components/schemas/TopItems"})"},
+                 {409, "The counted windows overlap, and can't be added up", kJsonOnly, R"({"$ref":"#/components/schemas/Error"})"}};
   top.on_worker = true;
   top.handler = Answering([context](const Request& request) { return TopItems(*context, request); });
   table.Add(std::move(top));

@@ -44,11 +44,16 @@ Result<Response> SignIn(const ApiContext& context, const Request& request) {
   return response;
 }
 
+// It is a person who follows the link: what is wrong with it is said by the dashboard's sign-in page.
 Result<Response> SignInByCode(const ApiContext& context, const Request& request) {
-  SL_ASSIGN_OR_RETURN(const security::Principal principal, context.access->FromCode(request.Query("code").value_or(""), request.remote));
-  SL_ASSIGN_OR_RETURN(const std::string session, context.access->OpenSession(principal));
   Response response;
   response.status = 303;
+  const auto principal = context.access->FromCode(request.Query("code").value_or(""), request.remote);
+  if (!principal) {
+    response.Set("Location", principal.error().kind == ErrorKind::kUnauthenticated ? "/?sign-in=expired" : "/?sign-in=refused");
+    return response;
+  }
+  SL_ASSIGN_OR_RETURN(const std::string session, context.access->OpenSession(*principal));
   response.Set("Location", "/");
   response.Set("Set-Cookie", Cookie(session, context.access->session_lifetime(), request.tls));
   return response;
@@ -106,8 +111,8 @@ void AddSessionRoutes(RouteTable& table, const Context& context) {
   link.tag = "session";
   link.summary = "Signs in with the one-time code of a sign-in link, and goes on to the dashboard";
   link.parameters = {{RouteParameter::In::kQuery, "code", "Valid once, within five minutes", R"({"type":"string"})", true}};
-  link.answers = {{303, "Signed in; Set-Cookie holds the session", {}, ""},
-                  {401, "The code is used up or too old", kJsonOnly, R"({"$ref":"#/components/schemas/Error"})"}};
+  link.answers = {
+      {303, "Signed in, and Set-Cookie holds the session; or on to the sign-in page, which says what is wrong with the link", {}, ""}};
   link.handler = Answering([context](const Request& request) { return SignInByCode(*context, request); });
   table.Add(std::move(link));
 

@@ -125,7 +125,13 @@ struct Produce {
   Responder respond;
 };
 
+// Names of topics that the program writes itself.
+bool IsOurs(std::string_view topic) { return topic.starts_with("results.") || topic.starts_with("dead_letters."); }
+
 Status CheckWritable(const ApiContext& context, const bus::TopicInfo& info) {
+  if (IsOurs(info.spec.name)) {
+    return Fail(ErrorKind::kFailedPrecondition, "the topic " + info.spec.name + " is written by its pipeline or dataset alone");
+  }
   if (info.spec.owned) {
     return Fail(ErrorKind::kFailedPrecondition, "the topic " + info.spec.name + " is written by its pipeline alone");
   }
@@ -138,7 +144,14 @@ Status CheckWritable(const ApiContext& context, const bus::TopicInfo& info) {
 
 Result<std::int32_t> Split(const ApiContext& context, Produce& produce, bus::Encoding& encoding) {
   const Request& request = *produce.request;
-  SL_ASSIGN_OR_RETURN(const auto info, context.bus->Describe(std::string(request.PathValue("topic"))));
+  const std::string topic(request.PathValue("topic"));
+  if (request.Query("create").value_or("false") == "true" && !context.bus->Describe(topic)) {
+    if (IsOurs(topic)) return Fail(ErrorKind::kInvalidArgument, "a topic of your own can't be named results.… or dead_letters.…");
+    bus::TopicSpec spec;
+    spec.name = topic;
+    SL_TRY(context.bus->EnsureTopic(spec));
+  }
+  SL_ASSIGN_OR_RETURN(const auto info, context.bus->Describe(topic));
   SL_TRY(CheckWritable(context, info));
   const auto partitions = static_cast<std::int64_t>(info.partitions.size());
   SL_ASSIGN_OR_RETURN(const std::int64_t partition, IntegerParameter(request, "partition", partitions == 1 ? 0 : -1, 0, partitions - 1));
@@ -182,6 +195,28 @@ void Append(const ApiContext& context, std::shared_ptr<const Request> request, R
         .EndObject();
     produce->respond(JsonResponse(200, std::move(out)));
   });
+}
+
+Route VerifyRoute(const Context& context) {
+  Route verify;
+  verify.pattern = "/v1/topics/{topic}/verify";
+  // It reads all of the topic's bytes: not for everybody.
+  verify.guard = Guard::Needs(security::Permission::kAdmin);
+  verify.tag = "topics";
+  verify.summary = "Reads every stored batch of the topic and checks it";
+  verify.answers = {{200, "What was found", kJsonOnly,
+                     R"({"type":"object","required":["topic","holds","partitions"],"properties":{"topic":{"type":"string"},
+    "holds":{"type":"boolean"},"partitions":{"type":"array","items":{"type":"object","properties":{"partition":{"type":"integer"},
+    "batches":{"type":"integer"},"records":{"type":"integer"},"bytes":{"type":"integer"},"repaired":{"type":"integer"},
+    "torn_tail_bytes":{"type":"integer"},"remarks":{"type":"array","items":{"type":"string"}},
+    "damages":{"type":"array","items":{"type":"object","properties":{"from":{"type":"integer"},"to":{"type":"integer"},
+      "file":{"type":"string"},"position":{"type":"integer"}}}}}}}}})"}};
+  verify.on_worker = true;
+  verify.handler = Answering([context](const Request& request) -> Result<Response> {
+    SL_ASSIGN_OR_RETURN(std::string json, context->verify(std::string(request.PathValue("topic"))));
+    return JsonResponse(200, std::move(json));
+  });
+  return verify;
 }
 
 }  // namespace
@@ -231,13 +266,17 @@ void AddTopicRoutes(RouteTable& table, const Context& context) {
   records.handler = Answering([context](const Request& request) { return Records(*context, request); });
   table.Add(std::move(records));
 
+  if (context->verify) table.Add(VerifyRoute(context));
+
   Route append;
   append.method = Method::kPost;
   append.pattern = "/v1/topics/{topic}/records";
   append.guard = Guard::Needs(security::Permission::kTopicsWrite);
   append.tag = "topics";
   append.summary = "Appends records as they are to a topic that others write";
-  append.parameters = {{In::kQuery, "partition", "Needed where there are several", R"({"type":"integer","minimum":0})", false}};
+  append.parameters = {
+      {In::kQuery, "partition", "Needed where there are several", R"({"type":"integer","minimum":0})", false},
+      {In::kQuery, "create", "Makes the topic, with one partition, when it is not there", R"({"type":"boolean","default":false})", false}};
   append.request_types = {"application/x-ndjson", "application/json", "application/x-protobuf"};
   append.answers = {
       {200, "Where they stand", kJsonOnly,

@@ -13,11 +13,6 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::nanoseconds;
 
-// Where the generation stands in an encoded result (docs/formats/result.md). Looked at before decoding, since a record of another
-// plan has other columns.
-constexpr std::size_t kGenerationAt = 8;
-constexpr std::size_t kHeaderBytes = 48;
-
 milliseconds RoundUp(nanoseconds time) { return std::chrono::ceil<milliseconds>(std::max(time, nanoseconds(0))); }
 
 }  // namespace
@@ -65,7 +60,7 @@ Status ResultsSink::Take(std::int32_t partition, Source& source, const bus::Batc
   for (std::size_t i = 0; batch.type == bus::BatchType::kData && i < batch.values.size(); ++i) {
     const Offset offset = batch.base + static_cast<std::int64_t>(i);
     const std::string_view value = batch.values[i];
-    if (value.size() >= kHeaderBytes && LoadLe<std::uint64_t>(value.data() + kGenerationAt) != generation_) {
+    if (const std::uint64_t generation = GenerationOf(value); generation != 0 && generation != generation_) {
       const std::lock_guard lock(metrics_mutex_);
       ++metrics_.other_generation;
       continue;

@@ -1,0 +1,171 @@
+#include "sightline/flow/recount.h"
+
+#include <algorithm>
+
+#include "sightline/flow/processor.h"
+
+namespace sightline::flow {
+namespace {
+
+// The topics of a root's commit points, in their order.
+std::vector<std::string> OwnedTopics(const Plan& plan, int root) {
+  std::vector<std::string> topics;
+  for (const PipelinePlan& pipeline : plan.pipelines) {
+    if (pipeline.root == root) topics.push_back(Plan::ResultsTopic(pipeline.name));
+  }
+  topics.push_back(Plan::DeadLetterTopic(plan.pipelines[static_cast<std::size_t>(root)].name));
+  return topics;
+}
+
+Result<std::optional<Recovered>> ReadJournal(const TaskContext& context, int root, Partition partition) {
+  const PipelinePlan& pipeline = context.plan.pipelines[static_cast<std::size_t>(root)];
+  return Journal::Read(context.runtime, JournalDirectory(context.directory, pipeline, partition), FamilyFingerprint(context.plan, root));
+}
+
+// Feeds a processor in a snapshot's state with the input up to the newest commit.
+class Replay {
+ public:
+  Replay(const TaskContext& context, int root, Partition partition, const Recovered& recovered, Processor& processor)
+      : context_(context),
+        dataset_(*context.plan.FindDataset(context.plan.pipelines[static_cast<std::size_t>(root)].from)),
+        partition_(partition),
+        recovered_(recovered),
+        processor_(processor),
+        decoder_(*dataset_.contract, context.limits),
+        made_(recovered.snapshot.point.outputs) {}
+
+  Status Run() {
+    position_ = recovered_.snapshot.point.inputs[0];
+    const std::int64_t end = recovered_.last.inputs[0];
+    SL_ASSIGN_OR_RETURN(const auto reader, context_.bus.OpenReader({dataset_.topic, partition_}, Offset(position_)));
+    while (position_ < end) {
+      SL_ASSIGN_OR_RETURN(const std::optional<bus::Batch> batch, reader->Next());
+      if (!batch) {
+        return Fail(ErrorKind::kCorruption, Where() + " ends at " + std::to_string(position_) + ", before what was committed (" +
+                                                std::to_string(end) + "): the log was damaged or replaced");
+      }
+      position_ = std::max(position_, batch->base.value);
+      const std::int64_t batch_end = std::min(batch->end().value, end);
+      while (position_ < batch_end) SL_TRY(Feed(*batch, batch_end));
+    }
+    return made_ == recovered_.last.outputs ? Status() : Differs();
+  }
+
+ private:
+  // A piece of the batch, up to the next place where a reference changed.
+  Status Feed(const bus::Batch& batch, std::int64_t batch_end) {
+    while (next_activation_ < recovered_.activations.size() && recovered_.activations[next_activation_].input <= position_) {
+      const ReferenceActivation& due = recovered_.activations[next_activation_++];
+      SL_ASSIGN_OR_RETURN(ReferenceHandle table, context_.versions(due.name, due.version));
+      processor_.Activate(std::move(table));
+    }
+    std::int64_t end = batch_end;
+    if (next_activation_ < recovered_.activations.size()) end = std::min(end, recovered_.activations[next_activation_].input);
+    if (batch.type == bus::BatchType::kReplay) {
+      return Fail(ErrorKind::kCorruption, Where() + ": records offered again at " + std::to_string(position_) +
+                                              " behind the newest snapshot, which is always taken with them");
+    }
+    if (batch.type == bus::BatchType::kTick) {
+      processor_.Tick(batch.append_time);
+    } else {
+      const auto first = static_cast<std::size_t>(position_ - batch.base.value);
+      decoder_.DecodeRecords(batch.encoding, batch.values.subspan(first, static_cast<std::size_t>(end - position_)), decoded_);
+      processor_.Process({.decoded = &decoded_,
+                          .topic = dataset_.topic,
+                          .partition = partition_,
+                          .base = Offset(position_),
+                          .append_time = batch.append_time,
+                          .encoding = static_cast<RecordEncoding>(batch.encoding)});
+    }
+    position_ = end;
+    for (std::size_t i = 0; i < made_.size(); ++i) {
+      EncodedRecords& records = i < processor_.outputs().size() ? processor_.outputs()[i].results : processor_.dead_letters();
+      made_[i] += static_cast<std::int64_t>(records.size());
+      records.Clear();
+    }
+    return {};
+  }
+
+  std::string Where() const { return dataset_.topic + "/" + std::to_string(partition_.value); }
+  Status Differs() const {
+    return Fail(ErrorKind::kCorruption,
+                "processing " + Where() + " again from " + std::to_string(recovered_.snapshot.point.inputs[0]) + " to " +
+                    std::to_string(position_) +
+                    " gives other results than were committed: input, references or program are not what they were");
+  }
+
+  const TaskContext& context_;
+  const DatasetPlan& dataset_;
+  const Partition partition_;
+  const Recovered& recovered_;
+  Processor& processor_;
+  gate::Decoder decoder_;
+  gate::Decoded decoded_;
+  std::vector<std::int64_t> made_;  // ends of the owned topics
+  std::int64_t position_ = 0;
+  std::size_t next_activation_ = 0;
+};
+
+}  // namespace
+
+Status PublishCommitted(const TaskContext& context) {
+  for (std::size_t i = 0; i < context.plan.pipelines.size(); ++i) {
+    const int root = static_cast<int>(i);
+    if (context.plan.pipelines[i].root != root) continue;
+    const std::vector<std::string> topics = OwnedTopics(context.plan, root);
+    for (Partition partition(0); partition.value < PartitionsOf(context.plan, root); ++partition.value) {
+      SL_ASSIGN_OR_RETURN(const std::optional<Recovered> recovered, ReadJournal(context, root, partition));
+      if (!recovered) continue;
+      if (recovered->other_plan) continue;  // it says so where its state is looked at
+      if (recovered->last.outputs.size() != topics.size())
+        return Fail(ErrorKind::kCorruption, context.plan.pipelines[i].name + ": the journal was written for other topics");
+      for (std::size_t t = 0; t < topics.size(); ++t) {
+        SL_ASSIGN_OR_RETURN(const auto owned, context.bus.OpenOwned({topics[t], partition}));
+        SL_TRY(owned->Publish(Offset(recovered->last.outputs[t])));
+      }
+    }
+  }
+  return {};
+}
+
+Result<TaskStatus> Recount(const TaskContext& context, int root, Partition partition) {
+  const PipelinePlan& pipeline = context.plan.pipelines[static_cast<std::size_t>(root)];
+  TaskStatus status;
+  status.pipeline = pipeline.name;
+  status.partition = partition.value;
+  SL_ASSIGN_OR_RETURN(const std::optional<Recovered> recovered, ReadJournal(context, root, partition));
+  if (!recovered) {
+    SL_ASSIGN_OR_RETURN(const bus::TopicInfo info, context.bus.Describe(context.plan.FindDataset(pipeline.from)->topic));
+    status.positions = {info.partitions[static_cast<std::size_t>(partition.value)].start.value};
+    status.origin = {.inputs = status.positions, .outputs = {0}};
+    return status;
+  }
+  if (recovered->other_plan) {
+    return Fail(ErrorKind::kFailedPrecondition, pipeline.name +
+                                                    " was changed since its state was written: look with the configuration "
+                                                    "of then, or start it with up --from");
+  }
+  SL_ASSIGN_OR_RETURN(const std::uint64_t seed, SeedOf(recovered->snapshot));
+  Processor processor(context.plan, root, {.seed = seed, .live = nullptr, .only = {}});
+  SL_TRY(LoadSnapshot(processor, *recovered, context.runtime.files, context.versions));
+  if (recovered->last.inputs.size() != 1 || recovered->last.outputs.size() != processor.members().size() + 1)
+    return Fail(ErrorKind::kCorruption, pipeline.name + ": the journal was written for other topics");
+  SL_TRY(Replay(context, root, partition, *recovered, processor).Run());
+  status.counters = processor.counters();
+  for (std::size_t m = 0; m < processor.members().size(); ++m) {
+    const MemberOutput& output = processor.outputs()[m];
+    MemberOutput counts;
+    counts.rows_in = output.rows_in;
+    counts.rows_filtered = output.rows_filtered;
+    counts.rows_late = output.rows_late;
+    counts.rows_out = output.rows_out;
+    status.members.push_back(std::move(counts));
+    status.member_names.push_back(context.plan.pipelines[static_cast<std::size_t>(processor.members()[m])].name);
+  }
+  status.positions = recovered->last.inputs;
+  status.origin = recovered->snapshot.origin;
+  status.watermark = processor.watermark().value;
+  return status;
+}
+
+}  // namespace sightline::flow
