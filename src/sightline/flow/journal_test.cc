@@ -35,7 +35,8 @@ class JournalTest : public ::testing::Test {
   void Begin() {
     ASSERT_TRUE(Open());
     ASSERT_FALSE(recovered_);
-    ASSERT_TRUE(journal_->TakeSnapshot({.point = At(0), .state = std::string(300, 's'), .references = {}}, {"sixteen bytes id", 100}, 5));
+    ASSERT_TRUE(journal_->TakeSnapshot({.point = At(0), .origin = {}, .topics = {}, .state = std::string(300, 's'), .references = {}},
+                                       {"sixteen bytes id", 100}, 5));
     ASSERT_TRUE(journal_->Commit(At(10)));
   }
   void LosePower() {
