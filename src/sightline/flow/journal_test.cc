@@ -35,7 +35,8 @@ class JournalTest : public ::testing::Test {
   void Begin() {
     ASSERT_TRUE(Open());
     ASSERT_FALSE(recovered_);
-    ASSERT_TRUE(journal_->TakeSnapshot({.point = At(0), .state = std::string(300, 's'), .references = {}}, {"sixteen bytes id", 100}, 5));
+    ASSERT_TRUE(journal_->TakeSnapshot({.point = At(0), .origin = {}, .topics = {}, .state = std::string(300, 's'), .references = {}},
+                                       {"sixteen bytes id", 100}, 5));
     ASSERT_TRUE(journal_->Commit(At(10)));
   }
   void LosePower() {
@@ -103,11 +104,20 @@ TEST_F(JournalTest, DamageBeforeItsEndIsReported) {
   EXPECT_THAT(opened.error().message, HasSubstr("journal-1 is damaged at byte"));
 }
 
-TEST_F(JournalTest, AnotherPlanIsRefused) {
+TEST_F(JournalTest, TheStateOfAnotherPlanIsNamedAsSuchAndGivesWayToASnapshot) {
   Begin();
-  const auto opened = Journal::Open(runtime_, kDirectory, kFingerprint + 1, recovered_);
-  ASSERT_FALSE(opened);
-  EXPECT_EQ(opened.error().kind, ErrorKind::kFailedPrecondition);
+  EXPECT_FALSE(recovered_ && recovered_->other_plan);
+  {
+    const auto opened = Journal::Open(runtime_, kDirectory, kFingerprint + 1, recovered_);
+    ASSERT_TRUE(opened);
+    ASSERT_TRUE(recovered_);
+    EXPECT_TRUE(recovered_->other_plan);
+    ASSERT_TRUE((*opened)->TakeSnapshot(recovered_->snapshot, {}, 0));
+  }
+  const auto again = Journal::Open(runtime_, kDirectory, kFingerprint + 1, recovered_);
+  ASSERT_TRUE(again);
+  ASSERT_TRUE(recovered_);
+  EXPECT_FALSE(recovered_->other_plan);
 }
 
 TEST(StringDictionary, TheEmptyTextMayComeFirst) {

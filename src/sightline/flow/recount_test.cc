@@ -171,7 +171,7 @@ TEST_F(RecountTest, TheStateOfAnotherPlanIsNotCounted) {
   const auto status = Recount(context, 0, Partition(0));
   ASSERT_FALSE(status);
   EXPECT_EQ(status.error().kind, ErrorKind::kFailedPrecondition);
-  EXPECT_THAT(status.error().message, HasSubstr("another version of this pipeline"));
+  EXPECT_THAT(status.error().message, HasSubstr("was changed since its state was written"));
 }
 
 }  // namespace
