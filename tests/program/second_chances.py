@@ -46,7 +46,7 @@ def offered_again():
             box.ask("dead-letter", "replay", "item_counts").expect(0, out="0 offered again, 2 were before, 0 refused")
             server.post(b"broken\n")
             box.ask("dead-letter", "replay", "top_items").expect(1, out="1 refused\n  dead_letters.camera_events/0/0: it is still malformed")
-            box.ask("dead-letter", "replay", "top_items_overall").expect(2, err="replay the dead letters of item_counts")
+            box.ask("dead-letter", "replay", "top_items_overall").expect(1, err="replay the dead letters of item_counts")
             audit = server.audit()
             assert audit["holds"] and audit["in"] == 106 and audit["malformed"] == 1, audit
         offline = box.ask("audit", "--format", "json").expect(0).json()["pipelines"][0]
@@ -65,7 +65,7 @@ def changed_pipeline():
             eventually(box, "select item_count, window_end - window_start from item_counts", ["1,60000", "1,60000"])
         box.edit("tumbling: 1m", "tumbling: 2m")
         box.run("up", box.config, "--data", box.data).expect(1, err="item_counts.*was changed.*--from now, --from earliest or --from raw:TIME")
-        box.run("up", box.config, "--data", box.data, "--from", "yesterday").expect(2, err="--from takes now, earliest or raw:TIME")
+        box.run("up", box.config, "--data", box.data, "--from", "yesterday").expect(1, err="--from takes now, earliest or raw:TIME")
         with box.server("--from", "earliest") as server:
             eventually(box, "select item_count, window_end - window_start from item_counts", ["2,120000"])
             assert server.audit()["in"] == 102
