@@ -96,7 +96,7 @@ function(sightline_fuzz_target source)
     target_link_options(${target} PRIVATE -fsanitize=fuzzer)
   else()
     target_sources(${target} PRIVATE "${CMAKE_SOURCE_DIR}/tools/fuzz/replay_main.cc")
-    add_test(NAME ${target} COMMAND ${target} --mutations 20000 --findings "${SIGHTLINE_TEST_RESULTS}"
+    add_test(NAME ${target} COMMAND ${target} --mutations 20000 --seconds 40 --findings "${SIGHTLINE_TEST_RESULTS}"
       "${CMAKE_SOURCE_DIR}/tests/fuzz/corpus/${target}")
     set_tests_properties(${target} PROPERTIES LABELS "${arg_LABEL};fuzz" TIMEOUT 300)
     add_dependencies(tests ${target})

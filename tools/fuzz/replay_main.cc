@@ -1,8 +1,9 @@
 // Runs a fuzz target without libFuzzer, for builds that have none: every file of the given corpus folders goes through
 // LLVMFuzzerTestOneInput, then a fixed number of mutations of them, drawn from a fixed seed so that two runs see the same inputs.
 //
-//   target [--mutations N] [--findings FOLDER] CORPUS...
+//   target [--mutations N] [--seconds S] [--findings FOLDER] CORPUS...
 //
+// With --seconds it ends when they are over, however many mutations are left; at least a tenth of them is tried.
 // When the target dies, the input in hand is written to FOLDER/crash-<target> and its name printed.
 #include <fcntl.h>
 #include <unistd.h>
@@ -10,6 +11,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <chrono>
 #include <csignal>
 #include <cstddef>
 #include <cstdint>
@@ -112,6 +114,7 @@ Bytes Mutate(const std::vector<Bytes>& corpus, std::mt19937_64& random) {
 
 struct Options {
   std::size_t mutations = 0;
+  std::int64_t seconds = 0;  // 0: no limit
   std::filesystem::path findings = ".";
   std::vector<Bytes> corpus;
 };
@@ -122,6 +125,9 @@ bool Parse(int argc, char** argv, Options& options) {
     if (word == "--mutations" && i + 1 < argc) {
       const std::string_view count = argv[++i];
       if (std::from_chars(count.data(), count.data() + count.size(), options.mutations).ec != std::errc{}) return false;
+    } else if (word == "--seconds" && i + 1 < argc) {
+      const std::string_view count = argv[++i];
+      if (std::from_chars(count.data(), count.data() + count.size(), options.seconds).ec != std::errc{}) return false;
     } else if (word == "--findings" && i + 1 < argc) {
       options.findings = argv[++i];
     } else if (std::filesystem::is_directory(word)) {
@@ -151,7 +157,12 @@ int main(int argc, char** argv) {
   RunOne({});
   for (const Bytes& input : options.corpus) RunOne(input);
   std::mt19937_64 random(20241121);
-  for (std::size_t i = 0; i < options.mutations; ++i) RunOne(Mutate(options.corpus, random));
-  std::fprintf(stderr, "%zu corpus files and %zu mutations of them\n", options.corpus.size(), options.mutations);
+  const auto started = std::chrono::steady_clock::now();
+  const auto over = [&] {
+    return options.seconds > 0 && std::chrono::steady_clock::now() - started >= std::chrono::seconds(options.seconds);
+  };
+  std::size_t tried = 0;
+  for (; tried < options.mutations && (tried < options.mutations / 10 || !over()); ++tried) RunOne(Mutate(options.corpus, random));
+  std::fprintf(stderr, "%zu corpus files and %zu mutations of them\n", options.corpus.size(), tried);
   return 0;
 }

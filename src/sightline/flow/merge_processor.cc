@@ -26,12 +26,12 @@ bool MergeProcessor::IsGone(const ResultHeader& header) const {
          end + root_.window.allowed_lateness.count() + kKeepMs <= final_to_;
 }
 
-Status MergeProcessor::FindGone(std::string_view bytes, std::map<std::int64_t, std::int64_t>& windows) const {
-  if (GenerationOf(bytes) != parent_.fingerprint) return {};
-  ResultRecord record;
-  SL_TRY(DecodeResult(bytes, parent_.shape.schema, record));
-  if (!record.closed && IsGone(record.header)) windows[record.header.window_start.value] = record.header.window_end.value;
-  return {};
+Result<bool> MergeProcessor::FindGone(std::string_view bytes, std::map<std::int64_t, std::int64_t>& windows) const {
+  if (GenerationOf(bytes) != parent_.fingerprint) return false;
+  SL_ASSIGN_OR_RETURN(const ResultMark mark, DecodeResultMark(bytes));
+  if (mark.closed || !IsGone(mark.header)) return false;
+  windows[mark.header.window_start.value] = mark.header.window_end.value;
+  return true;
 }
 
 void MergeProcessor::Reopen(const std::map<std::int64_t, std::int64_t>& windows) {

@@ -27,8 +27,8 @@ class MergeProcessor final : public PartitionState {
   // A record of the results topic of the pipeline it reads.
   Status Process(Partition partition, Offset offset, std::string_view record);
 
-  // Adds the record's window to `windows` if it is no longer kept.
-  Status FindGone(std::string_view record, std::map<std::int64_t, std::int64_t>& windows) const;
+  // Adds the record's window (start -> end) to `windows` if it is no longer kept; true if it did.
+  Result<bool> FindGone(std::string_view record, std::map<std::int64_t, std::int64_t>& windows) const;
   // Keeps windows (start -> end) again; what all partitions sent for them up to now must then be given to Restore.
   void Reopen(const std::map<std::int64_t, std::int64_t>& windows);
 

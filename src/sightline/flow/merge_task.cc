@@ -50,8 +50,8 @@ class MergeTask final : public Task {
         SL_ASSIGN_OR_RETURN(const std::optional<bus::Batch> batch, readers_[p]->Next());
         if (!batch) break;
         more = true;
-        SL_TRY(ReopenFor(p, *batch));
         for (std::size_t v = 0; v < batch->values.size(); ++v) {
+          SL_TRY(MaybeReopen(p, *batch, v));
           SL_TRY(processor_->Process(inputs_[p].partition, batch->base + static_cast<std::int64_t>(v), batch->values[v]));
         }
         SL_TRY(committed_->Advance(p, batch->end().value));
@@ -97,11 +97,14 @@ class MergeTask final : public Task {
     return {};
   }
 
-  // Windows that are no longer kept and that a batch corrects are read again from the topic.
-  Status ReopenFor(std::size_t p, const bus::Batch& batch) {
+  // When record v corrects a window that is no longer kept, that window is read again from the topic, together with those of the
+  // records behind it.
+  Status MaybeReopen(std::size_t p, const bus::Batch& batch, std::size_t v) {
     std::map<std::int64_t, std::int64_t> gone;
-    for (std::string_view value : batch.values) SL_TRY(processor_->FindGone(value, gone));
-    if (gone.empty()) return {};
+    SL_ASSIGN_OR_RETURN(const bool first, processor_->FindGone(batch.values[v], gone));
+    if (!first) return {};
+    for (std::string_view value : batch.values.subspan(v + 1)) SL_TRY(processor_->FindGone(value, gone));
+    const std::int64_t here = batch.base.value + static_cast<std::int64_t>(v);
     SL_ASSIGN_OR_RETURN(const bus::TopicInfo info, context_.bus.Describe(inputs_[p].topic));
     for (std::size_t q = 0; q < inputs_.size() && !gone.empty(); ++q) {
       SL_ASSIGN_OR_RETURN(const std::int64_t whole_from, WholeFrom(q, info.partitions[q].start));
@@ -109,13 +112,13 @@ class MergeTask final : public Task {
     }
     processor_->Reopen(gone);
     for (std::size_t q = 0; q < inputs_.size() && !gone.empty(); ++q) {
-      const std::int64_t end = q == p ? batch.base.value : readers_[q]->position().value;
+      const std::int64_t end = q == p ? here : readers_[q]->position().value;
       SL_ASSIGN_OR_RETURN(const std::unique_ptr<bus::Reader> reader, context_.bus.OpenReader(inputs_[q], info.partitions[q].start));
       while (reader->position().value < end) {
         SL_ASSIGN_OR_RETURN(const std::optional<bus::Batch> past, reader->Next());
         if (!past) break;
-        for (std::size_t v = 0; v < past->values.size() && past->base.value + static_cast<std::int64_t>(v) < end; ++v) {
-          SL_TRY(processor_->Restore(inputs_[q].partition, past->base + static_cast<std::int64_t>(v), past->values[v]));
+        for (std::size_t i = 0; i < past->values.size() && past->base.value + static_cast<std::int64_t>(i) < end; ++i) {
+          SL_TRY(processor_->Restore(inputs_[q].partition, past->base + static_cast<std::int64_t>(i), past->values[i]));
         }
       }
     }

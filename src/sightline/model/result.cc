@@ -154,27 +154,54 @@ std::uint64_t GenerationOf(std::string_view bytes) {
   return bytes.size() < kHeaderBytes ? 0 : LoadLe<std::uint64_t>(bytes.data() + kGenerationAt);
 }
 
-Status DecodeResult(std::string_view bytes, const Schema& schema, ResultRecord& into) {
-  ByteReader reader(bytes);
+namespace {
+
+struct Head {
+  ResultMark mark;
+  std::uint32_t rows = 0;
+  std::uint32_t columns = 0;
+};
+
+Result<Head> GetHead(std::string_view bytes, ByteReader& reader) {
+  Head head;
   const auto version = reader.Get<std::uint8_t>();
   const auto flags = reader.Get<std::uint8_t>();
   const auto state = reader.Get<std::uint8_t>();
   const auto reserved = reader.Get<std::uint8_t>();
-  into.header.revision = reader.Get<std::uint32_t>();
-  into.header.generation = reader.Get<std::uint64_t>();
-  into.header.window_start = EventTime(reader.Get<std::int64_t>());
-  into.header.window_end = EventTime(reader.Get<std::int64_t>());
-  into.header.reference_version = reader.Get<std::uint64_t>();
-  const auto rows = reader.Get<std::uint32_t>();
-  const auto columns = reader.Get<std::uint32_t>();
+  ResultHeader& header = head.mark.header;
+  header.revision = reader.Get<std::uint32_t>();
+  header.generation = reader.Get<std::uint64_t>();
+  header.window_start = EventTime(reader.Get<std::int64_t>());
+  header.window_end = EventTime(reader.Get<std::int64_t>());
+  header.reference_version = reader.Get<std::uint64_t>();
+  head.rows = reader.Get<std::uint32_t>();
+  head.columns = reader.Get<std::uint32_t>();
   if (bytes.empty() || version != kVersion) {
     return Broken("version " + std::to_string(version) + ", this program reads version " + std::to_string(kVersion));
   }
   if (!reader.ok()) return Broken("the header is cut off");
   if (flags > kFlagClosed || reserved != 0) return Broken("unknown flags");
   if (state > static_cast<std::uint8_t>(ResultState::kCorrected)) return Broken("unknown state " + std::to_string(state));
-  into.header.state = static_cast<ResultState>(state);
-  into.closed = (flags & kFlagClosed) != 0;
+  header.state = static_cast<ResultState>(state);
+  head.mark.closed = (flags & kFlagClosed) != 0;
+  return head;
+}
+
+}  // namespace
+
+Result<ResultMark> DecodeResultMark(std::string_view bytes) {
+  ByteReader reader(bytes);
+  SL_ASSIGN_OR_RETURN(const Head head, GetHead(bytes, reader));
+  return head.mark;
+}
+
+Status DecodeResult(std::string_view bytes, const Schema& schema, ResultRecord& into) {
+  ByteReader reader(bytes);
+  SL_ASSIGN_OR_RETURN(const Head head, GetHead(bytes, reader));
+  into.header = head.mark.header;
+  into.closed = head.mark.closed;
+  const std::uint32_t rows = head.rows;
+  const std::uint32_t columns = head.columns;
   if (into.closed) {
     into.rows.Reset(schema, 0);
     if (rows != 0 || columns != 0 || !reader.done()) return Broken("bytes after the mark that a partition is closed");

@@ -53,6 +53,12 @@ void EncodeClosed(const ResultHeader& header, std::string& out);
 // The generation of an encoded record, to be looked at before it is decoded: another plan's results have other columns. 0 when the
 // bytes are too few for a record.
 std::uint64_t GenerationOf(std::string_view bytes);
+// What stands before the rows of a record, whatever its columns. kCorruption as below.
+struct ResultMark {
+  ResultHeader header;
+  bool closed = false;
+};
+Result<ResultMark> DecodeResultMark(std::string_view bytes);
 // Strings in `into.rows` are views into `bytes`. kCorruption when the bytes are not such a record.
 Status DecodeResult(std::string_view bytes, const Schema& schema, ResultRecord& into);
 
