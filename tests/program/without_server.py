@@ -166,7 +166,7 @@ def another_plan():
             assert server.post(line(1))[0] == 200
             server.audit()
         box.edit("tumbling: 1m", "tumbling: 2m")
-        box.ask("audit").expect(1, err="another version of this pipeline")
+        box.ask("audit").expect(1, err="was changed since its state was written")
         box.ask("topic", "ls").expect(0, out="camera_events", err="note: ")
         box.config.unlink()
         box.ask("audit").expect(1, err="name it by --config FILE")
