@@ -69,10 +69,10 @@ class CommittedPartition {
  private:
   struct Output {
     std::string topic;
-    int member = -1;                // index in PartitionState::members(), -1: dead letters
+    int member = -1;  // index in PartitionState::members(), -1: dead letters
     std::unique_ptr<bus::OwnedPartition> partition;
-    std::int64_t end = 0;           // records put out since the beginning
-    std::int64_t suppress_to = 0;   // those below are there already
+    std::int64_t end = 0;  // records put out since the beginning
+    std::int64_t suppress_to = 0;  // those below are there already
   };
   CommittedPartition() = default;
   Status OpenOutputs(bus::Bus& bus, const Plan& plan, int root, const Settings& settings);

@@ -141,8 +141,9 @@ Result<TaskStatus> Recount(const TaskContext& context, int root, Partition parti
     return status;
   }
   if (recovered->other_plan) {
-    return Fail(ErrorKind::kFailedPrecondition, pipeline.name + " was changed since its state was written: look with the configuration "
-                                                                "of then, or start it with up --from");
+    return Fail(ErrorKind::kFailedPrecondition, pipeline.name +
+                                                    " was changed since its state was written: look with the configuration "
+                                                    "of then, or start it with up --from");
   }
   SL_ASSIGN_OR_RETURN(const std::uint64_t seed, SeedOf(recovered->snapshot));
   Processor processor(context.plan, root, {.seed = seed, .live = nullptr, .only = {}});
