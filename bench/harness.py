@@ -172,14 +172,14 @@ class Bench:
         ended, and so is everything it started when we are."""
         say("$ " + " ".join(str(word) for word in command))
         start = time.monotonic()
-        process = self.start(command, cores, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, environment=environment)
-        try:
-            stdout, stderr = process.communicate(timeout=seconds_max)
-        except subprocess.TimeoutExpired:
-            raise RuntimeError(f"{command[0]} was not done after {seconds_max} s") from None
-        finally:
-            if process.poll() is None:
-                end_group(process)
+        with self.start(command, cores, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, environment=environment) as process:
+            try:
+                stdout, stderr = process.communicate(timeout=seconds_max)
+            except subprocess.TimeoutExpired:
+                raise RuntimeError(f"{command[0]} was not done after {seconds_max} s") from None
+            finally:
+                if process.poll() is None:
+                    end_group(process)
         seconds = time.monotonic() - start
         if process.returncode != 0:
             raise RuntimeError(f"{command[0]} ended with {process.returncode}: {(stderr or stdout)[-1500:].strip()}")

@@ -12,7 +12,7 @@ PARTITION = 0
 
 
 def scenario(frame):
-    server = frame.server()
+    server = frame.server(snapshot_records=1_000_000)
     load = frame.load(server)
     server.start()
     load.resume()
@@ -21,14 +21,17 @@ def scenario(frame):
         time.sleep(0.1)
     load.pause()
     server.drain()
+    snapshot_at = verify.ends(server)[verify.INPUT, PARTITION]
+    server.terminate()  # leaves a snapshot; the next one would be taken after ten seconds
+    server.start()
     load.resume()
-    time.sleep(0.5)
-    server.kill()  # in the middle: what is behind the last commit will be read again
+    time.sleep(1)
+    server.kill()
     load.stop()
     chance = random.Random(frame.seed)
     torn_tail(frame, server, chance)
     sealed_segment(frame, server, chance)
-    behind_the_snapshot(frame, server, chance)
+    behind_the_snapshot(frame, server, chance, snapshot_at)
 
 
 def folder(server):
@@ -92,11 +95,11 @@ def sealed_segment(frame, server, chance):
     frame.suite.report(f"a flipped byte in a sealed segment: the audit ends with {status} and says where", wrong)
 
 
-def behind_the_snapshot(frame, server, chance):
+def behind_the_snapshot(frame, server, chance, snapshot_at):
     """A byte of what a recovery must read again: that partition stops and says where; the others go on, and so does ingest."""
     other = copy_of(frame, server, "unread")
-    batches = list(log_files.batches(other.data, verify.INPUT, PARTITION))
-    batch = batches[-3]  # later ones say that it was durable
+    unread = [one for one in log_files.batches(other.data, verify.INPUT, PARTITION) if one.base >= snapshot_at]
+    batch = unread[len(unread) // 2]  # later ones say that it was durable
     flip(batch.segment, batch.position + chance.randrange(batch.size), chance)
     other.start()
     wrong, error = [], ""

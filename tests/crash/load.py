@@ -21,6 +21,7 @@ class Load:
         self.rate = rate
         self.accepted = collections.Counter()   # hash of the line -> how often
         self.rejected = collections.Counter()   # line -> how often
+        self.malformed_total = self.invalid_total = 0
         self.accepted_total = self.rejected_total = self.posts = self.repeats = self.unanswered = 0
         self.refusals = collections.Counter()   # (status, message) of answers that ask to try again
         self.order = None
@@ -163,6 +164,8 @@ class Load:
                 self.order += [line for line in body.lines if line not in refused]
             self.accepted_total += body.accepted
             self.rejected_total += len(body.malformed) + len(body.invalid)
+            self.malformed_total += len(body.malformed)
+            self.invalid_total += len(body.invalid)
 
     def _note_refusal(self, body, status, answer):
         """Whether it asks to try again."""

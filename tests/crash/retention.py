@@ -30,7 +30,7 @@ def scenario(frame):
     for offset, line in enumerate(load.order):
         partition.take(offset, line, None)
     wrong = verify.results(picture, [partition], expected.names_of(PRESET / "references/locations.csv"))
-    wrong += verify.accounting(picture, [partition])
+    wrong += verify.accounting(picture, [partition], load)
     if first == 0:
         wrong.append("retention removed nothing")
     status, out, _ = server.command("audit", "--format", "json")

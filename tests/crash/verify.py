@@ -100,14 +100,14 @@ def topic_rows(picture, pipeline):
     return rows
 
 
-def accounting(picture, partitions):
-    """Verdicts and late or future dead letters of the pipeline."""
+def accounting(picture, partitions, load):
+    """Verdicts, and late or future dead letters of the pipeline."""
     wrong = []
     said = next(one for one in picture.status["pipelines"] if one["name"] == "item_counts")["verdicts"]
-    total = sum((partition.verdicts for partition in partitions), Counter())
-    for verdict in ("counted", "duplicates", "late", "future", "filtered", "state_limit"):
+    total = sum((partition.verdicts for partition in partitions), Counter(malformed=load.malformed_total, invalid=load.invalid_total))
+    for verdict in ("counted", "duplicates", "late", "future", "filtered", "malformed", "invalid", "state_limit"):
         if said[verdict] != total[verdict]:
-            wrong.append(f"{verdict}: {said[verdict]} said, {total[verdict]} by the log")
+            wrong.append(f"{verdict}: {said[verdict]} said, {total[verdict]} by the log and what was sent")
     wanted = Counter({(reason, number, offset): count for number, partition in enumerate(partitions)
                       for (reason, offset), count in partition.letters.items()})
     got = Counter()
@@ -133,7 +133,7 @@ def everything(server, load):
     picture = Picture(server)
     partitions, lines = take_log(picture)
     names = expected.names_of(PRESET / "references/locations.csv")
-    wrong = once_each(load, lines, picture) + results(picture, partitions, names) + accounting(picture, partitions)
+    wrong = once_each(load, lines, picture) + results(picture, partitions, names) + accounting(picture, partitions, load)
     verdicts = sum((partition.verdicts for partition in partitions), Counter())
     rows = {name: len(got) for name, (_, got) in picture.rows.items()}
     said = ", ".join(f"{count} {verdict}" for verdict, count in sorted(verdicts.items()))

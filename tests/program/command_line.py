@@ -70,6 +70,19 @@ def formats():
             assert done.status in ((0, 1) if call[0] == "doctor" else (0,)), done
 
 
+def topics_of_ones_own():
+    with sandbox() as box:
+        with box.server():
+            box.ask("topic", "produce", "notes", stdin="a\nb\n").expect(1, err="there is no topic")
+            box.ask("topic", "produce", "notes", "--create", stdin="a\nb\n").expect(0, out="count +2")
+            box.ask("topic", "produce", "camera_events", stdin="{}\n").expect(1, err="accepted events only")
+            box.ask("topic", "produce", "dead_letters.camera_events", stdin="x\n").expect(1, err="alone")
+        box.ask("topic", "produce", "notes", stdin="c\n").expect(0)
+        box.ask("topic", "produce", "camera_events", stdin="{}\n").expect(1, err="accepted events only")
+        tail = box.ask("topic", "tail", "notes", "--format", "json").expect(0).json()
+        assert [record["value"] for record in tail] == ["a", "b", "c"], tail
+
+
 def exit_codes():
     with sandbox() as box:
         for call, status, says in (
@@ -140,6 +153,7 @@ def generated_pages_are_fresh():
 def cases():
     yield "help names what there is", helps_name_what_there_is
     yield "every listing as JSON", formats
+    yield "topics of one's own", topics_of_ones_own
     yield "exit codes and typing mistakes", exit_codes
     yield "completion scripts", completions_load
     yield "closed streams", closed_streams

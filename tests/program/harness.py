@@ -148,7 +148,14 @@ class Server:
         return int(re.search(rf"^{field}:\s+(\d+) kB$", text, re.MULTILINE)[1])
 
     def audit(self):
-        return self.box.ask("audit", "--format", "json").expect(0).json()["pipelines"][0]
+        """The audit of the first pipeline once it has judged all that was accepted."""
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            audit = self.box.ask("audit", "--format", "json").expect(0).json()["pipelines"][0]
+            if audit["waiting"] == 0:
+                return audit
+            assert time.monotonic() < deadline, audit
+            time.sleep(0.05)
 
 
 def event(detection, **changed):

@@ -73,5 +73,28 @@ INSTANTIATE_TEST_SUITE_P(Cases, ScenarioTest, ::testing::ValuesIn(Files(kScenari
 
 TEST(ScenarioFiles, AreFound) { EXPECT_GE(Files(kScenarios, ".scenario").size(), 30U); }
 
+// What the runner would not notice, no scenario could show.
+TEST(ScenarioFiles, AreHeldToWhatTheySay) {
+  Result<Scenario> scenario = Load(std::string(kScenarios) + "/sum_overflow.scenario");
+  ASSERT_TRUE(scenario) << scenario.error().message;
+  const Result<Outcome> outcome = RunScenario(*scenario, Pace::kLineByLine);
+  ASSERT_TRUE(outcome) << outcome.error().ToString();
+  ASSERT_EQ(Differences(*scenario, *outcome, Pace::kLineByLine), "");
+  const auto differences = [&](auto change) {
+    Scenario changed = *scenario;
+    change(changed);
+    return Differences(changed, *outcome, Pace::kLineByLine);
+  };
+  const auto says = [](const std::string& text, const char* part) { return text.find(part) != std::string::npos; };
+  EXPECT_TRUE(says(differences([](Scenario& s) { s.results["sums"].rows[0][2] = "3"; }), "results of sums"));
+  EXPECT_TRUE(says(differences([](Scenario& s) { s.results["sums"].rows.pop_back(); }), "+ 60000"));
+  EXPECT_TRUE(says(differences([](Scenario& s) { s.results.erase("means"); }), "results of means"));
+  EXPECT_TRUE(says(differences([](Scenario& s) { s.results["means"].columns[2] = "men"; }), "no column men"));
+  EXPECT_TRUE(says(differences([](Scenario& s) { s.dead_letters.erase("sums"); }), "dead letters of sums"));
+  EXPECT_TRUE(says(differences([](Scenario& s) { s.counts["sums"].pop_back(); }), "invalid: expected 0, came 1"));
+  EXPECT_TRUE(says(differences([](Scenario& s) { s.counts.erase("means"); }), "lacks -- counts means --"));
+  EXPECT_TRUE(says(differences([](Scenario& s) { s.results["sum"]; }), "there is no such pipeline"));
+}
+
 }  // namespace
 }  // namespace sightline::scenario

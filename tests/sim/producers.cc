@@ -7,7 +7,7 @@ namespace sightline::sim {
 namespace {
 
 constexpr std::uint64_t kSequencers = 3;
-constexpr std::size_t kWindow = 3;       // posts of a sequence that may be unanswered
+constexpr std::size_t kWindow = 3;       // posts of a sequence that may be unanswered, once the first was answered
 constexpr std::size_t kRecentMax = 200;  // events that may come twice
 constexpr std::array kItems = {"person", "car", "bicycle", "dog", kFilteredItem, "Übergröße", ""};
 
@@ -70,15 +70,21 @@ void Producers::Send() {
 
 void Producers::SendInSequence() {
   const std::uint64_t producer = 1 + random_.Below(kSequencers);
-  std::vector<std::size_t> open;
-  for (std::size_t i = 0; i < posts_.size(); ++i) {
-    if (posts_[i].producer == producer && !posts_[i].acknowledged) open.push_back(i);
-  }
-  if (open.size() >= kWindow || (!open.empty() && random_.OneIn(2)))
-    return Transmit(random_.OneIn(2) ? open[0] : open[random_.Below(open.size())]);
   const std::int64_t location = static_cast<std::int64_t>(random_.Below(static_cast<std::uint64_t>(scenario_.locations)));
+  const Partition partition = Partitioner(scenario_.partitions).OfInt64(location);
+  std::vector<std::size_t> open;
+  bool first_is_open = false;
+  for (std::size_t i = 0; i < posts_.size(); ++i) {
+    const Post& post = posts_[i];
+    if (post.producer != producer || post.partition != partition || post.acknowledged) continue;
+    open.push_back(i);
+    first_is_open = first_is_open || post.sequence == 1;
+  }
+  if (open.size() >= kWindow || first_is_open || (!open.empty() && random_.OneIn(2))) {
+    return Transmit(random_.OneIn(2) ? open[0] : open[random_.Below(open.size())]);
+  }
   Post post;
-  post.partition = Partitioner(scenario_.partitions).OfInt64(location);
+  post.partition = partition;
   post.producer = producer;
   post.sequence = ++sequences_[{producer, post.partition.value}];
   for (std::size_t i = 0, n = 1 + random_.Below(6); i < n; ++i) {
@@ -161,6 +167,7 @@ void Producers::Answered(std::size_t index, const Result<bus::Appended>& appende
     return;
   }
   const Error& error = appended.error();
+  trace_.Say("  because", error.message);
   if (world_.without_power()) return;
   // A sequence that overtook the one before it is refused; one that is long done is there.
   if (error.kind == ErrorKind::kFailedPrecondition && post.producer != 0) return;

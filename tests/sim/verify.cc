@@ -59,23 +59,23 @@ void Verification::CheckPosts(const std::vector<Post>& posts, const std::vector<
   std::map<std::pair<std::uint64_t, std::int32_t>, std::int64_t> newest;
   for (std::size_t i = 0; i < posts.size(); ++i) {
     const Post& post = posts[i];
-    if (!scenario_.fsync() || !post.base) continue;
+    if (!scenario_.fsync()) continue;
     for (std::size_t v = 0; v < post.records.size(); ++v) {
       const auto found = places.find(post.records[v].value);
-      const std::int64_t expected = *post.base + static_cast<std::int64_t>(v);
-      if (found != places.end() && found->second == expected) continue;
-      return checks_.Violated("acknowledged", "record " + std::to_string(v) + " of post " + std::to_string(i) +
-                                                  ", acknowledged at offset " + std::to_string(expected) + " of " +
+      const bool there = found != places.end() && (!post.base || found->second == *post.base + static_cast<std::int64_t>(v));
+      if (there) continue;
+      return checks_.Violated("acknowledged", "record " + std::to_string(v) + " of post " + std::to_string(i) + ", acknowledged " +
+                                                  (post.base ? "at " + std::to_string(*post.base) + " " : "") + "in " +
                                                   At(kDataset, post.partition.value) +
-                                                  (found == places.end() ? ", is lost" : ", is at " + std::to_string(found->second)));
+                                                  (found == places.end() ? ", is lost" : ", it is at " + std::to_string(found->second)));
     }
     if (post.producer == 0) continue;
     auto& before = newest[{post.producer, post.partition.value}];
-    if (*post.base < before) {
+    if (post.base.value_or(before) < before) {
       return checks_.Violated(
           "order", "post " + std::to_string(i) + " of producer " + std::to_string(post.producer) + " overtook the one before it");
     }
-    before = *post.base;
+    before = post.base.value_or(before);
   }
 }
 

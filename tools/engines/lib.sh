@@ -36,6 +36,13 @@ end() {
   kill -9 "$pid" 2>/dev/null || true
   rm -f "$run/$1.pid"
 }
+# jars FOLDER: what the pom.xml of the current folder needs at run time. Debian keeps Maven's configuration in /etc; where something made
+# its usual place before the package came, the link there is missing.
+jars() {
+  local configuration=
+  [ ! -d /etc/maven/logging ] || configuration=-Dmaven.conf=/etc/maven
+  MAVEN_OPTS="$configuration ${MAVEN_OPTS:-}" mvn -q -B dependency:copy-dependencies -DoutputDirectory="$1" -DincludeScope=runtime >&2
+}
 # checked FOLDER LIST: every file below the folder is in the list with its hash, and none is missing
 checked() {
   (cd "$1" && find . -type f | LC_ALL=C sort | xargs sha256sum) | diff -q - "$2" >/dev/null || die "the files in $1 are not those of $2"

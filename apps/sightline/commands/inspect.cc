@@ -89,9 +89,19 @@ Result<Exit> Query(Context& context, const std::string& sql) {
 
 void PrintAudit(const Context& context, const std::string& json) {
   const Json report = Json::parse(json, nullptr, false);
-  if (context.format != Format::kTable) {
+  if (context.format == Format::kJson) {
     context.out() << report.dump() << "\n";
     return;
+  }
+  if (context.format == Format::kCsv) {
+    std::vector<OutputColumn> columns;
+    if (!report["pipelines"].empty()) {
+      for (const auto& [name, value] : report["pipelines"][0].items()) {
+        if (name != "differences")
+          columns.push_back({name, value.is_number() ? kNumber : value.is_boolean() ? CellKind::kFlag : CellKind::kText});
+      }
+    }
+    return PrintObjects(context, report["pipelines"], columns);
   }
   for (const Json& one : report["pipelines"]) {
     const auto number = [&](const char* name) { return WithThousands(one[name].get<std::uint64_t>()); };

@@ -63,12 +63,12 @@ Result<Exit> Tail(const Context& context, const std::string& topic, std::int64_t
   return Exit::kOk;
 }
 
-Result<Exit> Produce(const Context& context, const std::string& topic, std::int64_t partition) {
+Result<Exit> Produce(const Context& context, const std::string& topic, std::int64_t partition, bool create) {
   const std::string body((std::istreambuf_iterator<char>(context.world.in)), std::istreambuf_iterator<char>());
-  SL_ASSIGN_OR_RETURN(
-      const Json answer,
-      internal::PostJson(context, Needs::kPipelines, "/v1/topics/" + Escaped(topic) + "/records?partition=" + std::to_string(partition),
-                         "application/x-ndjson", body));
+  SL_ASSIGN_OR_RETURN(const Json answer, internal::PostJson(context, Needs::kPipelines,
+                                                            "/v1/topics/" + Escaped(topic) + "/records?partition=" +
+                                                                std::to_string(partition) + (create ? "&create=true" : ""),
+                                                            "application/x-ndjson", body));
   Print(context, std::vector<OutputField>{{"partition", answer["partition"].dump(), kNumber},
                                           {"base", answer["base"].dump(), kNumber},
                                           {"count", answer["count"].dump(), kNumber}});
@@ -211,6 +211,7 @@ struct Options {
   std::int64_t partition = 0;
   std::int64_t limit = 10;
   bool yes = false;
+  bool create = false;
 };
 
 void AddCare(CommandLine& line, const std::shared_ptr<Options>& options) {
@@ -255,8 +256,9 @@ void AddTopic(CommandLine& line) {
       .Describe("For topics of your own: accepted events enter through the gate (sightline send), and pipelines write theirs alone.")
       .Argument("TOPIC", options->topic, "its name")
       .Option("--partition N", &options->partition, "the partition (0)")
-      .Example("sightline topic produce notes < notes.ndjson", "a record a line")
-      .Run([options](Context& context) { return Produce(context, options->topic, options->partition); });
+      .Flag("--create", options->create, "makes the topic, with one partition, when it is not there")
+      .Example("sightline topic produce notes --create < notes.ndjson", "a record a line")
+      .Run([options](Context& context) { return Produce(context, options->topic, options->partition, options->create); });
   AddCare(line, options);
 }
 

@@ -109,12 +109,31 @@ Status DataPlane::StartEngine() {
   return {};
 }
 
+// Where the log ends now behind which a pipeline has caught up: by the root pipeline that reads the dataset, and partition.
+std::map<std::pair<std::string, std::int32_t>, std::int64_t> DataPlane::InputEnds(const flow::PipelinePlan& pipeline) {
+  const flow::PipelinePlan* root = &pipeline;
+  while (root->parent >= 0) root = &settings_.plan.pipelines[static_cast<std::size_t>(root->parent)];
+  std::map<std::pair<std::string, std::int32_t>, std::int64_t> ends;
+  const Result<bus::TopicInfo> info = bus_->Describe(settings_.plan.FindDataset(root->from)->topic);
+  for (std::size_t p = 0; info && p < info->partitions.size(); ++p) {
+    ends[{root->name, static_cast<std::int32_t>(p)}] = info->partitions[p].visible.value;
+  }
+  return ends;
+}
+
 void DataPlane::StartSinks() {
   for (const flow::PipelinePlan& pipeline : settings_.plan.pipelines) {
     if (!pipeline.to_statistics) continue;
     stores::ResultsSinkOptions options;
     options.topic = flow::Plan::ResultsTopic(pipeline.name);
     options.group = "statistics." + pipeline.name;
+    options.may_activate = [this, ends = InputEnds(pipeline)] {
+      const std::vector<flow::TaskStatus> now = tasks();
+      return std::all_of(now.begin(), now.end(), [&](const flow::TaskStatus& task) {
+        const auto end = ends.find({task.pipeline, task.partition});
+        return end == ends.end() || (!task.positions.empty() && task.positions[0] >= end->second);
+      });
+    };
     auto sink =
         std::make_unique<stores::ResultsSink>(*bus_, *statistics_, settings_.runtime, pipeline.shape, pipeline.fingerprint, options);
     sinks_[pipeline.name] = std::make_unique<stores::ResultsSinkThread>(*bus_, std::move(sink));

@@ -57,6 +57,7 @@ class DataPlane {
   Status MakeTopics();
   Status StartEngine();
   void StartSinks();
+  std::map<std::pair<std::string, std::int32_t>, std::int64_t> InputEnds(const flow::PipelinePlan& pipeline);
   void Housekeep();
 
   Settings settings_;

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/sightline/plan_input.h"
+#include "apps/sightline/progress.h"
 #include "apps/sightline/references.h"
 #include "apps/sightline/server/audit.h"
 #include "apps/sightline/server/served.h"
@@ -169,17 +170,25 @@ struct OfflineData::Impl {
     return report.ToJson();
   }
 
-  Result<std::vector<flow::TaskStatus>> Tasks() const {
-    std::vector<flow::TaskStatus> all;
+  // Nothing moves while this process owns the directory: counted once.
+  Result<std::vector<flow::TaskStatus>> Tasks() {
+    if (!recounted.empty()) return recounted;
+    std::uint64_t total = 0;
+    for (std::size_t i = 0; i < plan->pipelines.size(); ++i) {
+      if (plan->pipelines[i].kind == flow::PipelineKind::kRoot)
+        total += static_cast<std::uint64_t>(flow::PartitionsOf(*plan, static_cast<int>(i)));
+    }
+    Progress progress(context, "recounting", "partitions", total);
     for (std::size_t i = 0; i < plan->pipelines.size(); ++i) {
       const int root = static_cast<int>(i);
       if (plan->pipelines[i].kind != flow::PipelineKind::kRoot) continue;
       for (Partition p(0); p.value < flow::PartitionsOf(*plan, root); ++p.value) {
         SL_ASSIGN_OR_RETURN(flow::TaskStatus status, flow::Recount(*tasks, root, p));
-        all.push_back(std::move(status));
+        recounted.push_back(std::move(status));
+        progress.Update(recounted.size());
       }
     }
-    return all;
+    return recounted;
   }
 
   Result<HttpResponse> Ask(const HttpRequest& asked) {
@@ -212,6 +221,7 @@ struct OfflineData::Impl {
   flow::ReferenceStore reference_store;
   flow::ReferenceCatalog catalog;
   std::optional<flow::TaskContext> tasks;
+  std::vector<flow::TaskStatus> recounted;
   std::unique_ptr<stores::StatisticsStore> statistics;
   std::unique_ptr<stores::SqlService> sql_service;
   std::unique_ptr<serve::SqlRunner> sql;

@@ -31,7 +31,7 @@ namespace {
 
 ops::LogLevel LevelOf(const std::string& name) {
   if (name == "debug") return ops::LogLevel::kDebug;
-  if (name == "warning") return ops::LogLevel::kWarning;
+  if (name == "warn") return ops::LogLevel::kWarning;
   if (name == "error") return ops::LogLevel::kError;
   return ops::LogLevel::kInfo;
 }
@@ -91,7 +91,9 @@ class RunningServer final : public Server {
     SL_TRY(Bind());
     SL_TRY(OpenDataPlane(options));
     SL_TRY(OpenFront());
-    SL_TRY(RecordConfiguration(context_.world.files, config_.data, config_.file));
+    // Only spares the commands a --config: no reason not to start.
+    if (const Status recorded = RecordConfiguration(context_.world.files, config_.data, config_.file); !recorded)
+      log_.Warning("configuration.json can't be written", {{"error", recorded.error().message}});
     SL_TRY(WriteServerFile(config_.data, {.pid = getpid(), .url = http_->url()}));
     ready_ = true;
     health_.SetNotReady("start", "");

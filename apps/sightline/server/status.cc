@@ -14,7 +14,24 @@ constexpr std::int64_t kRateNs = 1'000'000'000;
 
 StatusSource::StatusSource(DataPlane& plane, const flow::Plan& plan, const config::Config& config, const runtime::Clock& clock,
                            std::string version)
-    : plane_(plane), plan_(plan), config_(config), clock_(clock), version_(std::move(version)), started_ns_(clock.MonotonicNs()) {}
+    : plane_(plane),
+      plan_(plan),
+      config_(config),
+      clock_(clock),
+      version_(std::move(version)),
+      started_ns_(clock.MonotonicNs()),
+      refused_(plane.bus()) {}
+
+// The first call has nothing to compare with; within a second the last answer holds.
+double StatusSource::Rate::Of(std::uint64_t now_counted, std::int64_t now_ns) {
+  if (at_ns != 0 && now_ns - at_ns < kRateNs) return per_s;
+  if (at_ns != 0) {
+    per_s = static_cast<double>(now_counted - std::min(now_counted, counted)) * 1e9 / static_cast<double>(now_ns - at_ns);
+  }
+  counted = now_counted;
+  at_ns = now_ns;
+  return per_s;
+}
 
 void StatusSource::SetHubs(std::vector<std::shared_ptr<serve::LiveHub>> hubs) {
   const std::lock_guard lock(mutex_);
@@ -103,6 +120,8 @@ serve::ServerStatus::Pipeline StatusSource::PipelineOf(const flow::PipelinePlan&
       out.partitions.push_back(partition);
     }
   }
+  // Tasks come by worker; people read by number.
+  std::ranges::sort(out.partitions, {}, &serve::ServerStatus::PipelinePartition::partition);
   if (plan.kind == flow::PipelineKind::kRoot && is_root) AddRefusedAtIngest(plan, out);
   // Those that were offered again stand under their new verdict alone.
   for (std::size_t v = 0; v < kVerdicts; ++v) out.verdicts[v] -= std::min(out.verdicts[v], replayed[v]);
@@ -111,11 +130,10 @@ serve::ServerStatus::Pipeline StatusSource::PipelineOf(const flow::PipelinePlan&
 
 // What ingest refused was offered to the dataset, too.
 void StatusSource::AddRefusedAtIngest(const flow::PipelinePlan& plan, serve::ServerStatus::Pipeline& pipeline) {
-  const Result<bus::TopicInfo> refused = plane_.bus().Describe(DeadLetterTopic(plan.from));
-  if (!refused) return;
-  for (const bus::TopicInfo::PartitionInfo& partition : refused->partitions) {
-    pipeline.in += static_cast<std::uint64_t>(partition.end.value);
-    pipeline.verdicts[static_cast<std::size_t>(Verdict::kMalformed)] += static_cast<std::uint64_t>(partition.end.value);
+  const RefusedRecords::Counts refused = refused_.Of(DeadLetterTopic(plan.from));
+  for (std::size_t v = 0; v < kVerdicts; ++v) {
+    pipeline.in += refused[v];
+    pipeline.verdicts[v] += refused[v];
   }
 }
 
@@ -137,22 +155,16 @@ serve::ServerStatus StatusSource::Gather() {
   for (std::size_t i = 0; i < plan_.pipelines.size(); ++i) {
     const flow::PipelinePlan& plan = plan_.pipelines[i];
     serve::ServerStatus::Pipeline pipeline = PipelineOf(plan, i, tasks, topics);
-    Rate& rate = rates_[plan.name];
-    if (rate.at_ns == 0) {
-      rate = {pipeline.in, now, 0};
-    } else if (now - rate.at_ns >= kRateNs) {
-      rate.per_s = static_cast<double>(pipeline.in - std::min(pipeline.in, rate.in)) * 1e9 / static_cast<double>(now - rate.at_ns);
-      rate.in = pipeline.in;
-      rate.at_ns = now;
-    }
-    pipeline.rate_per_s = rate.per_s;
-    pipeline.lag_ms = rate.per_s > 0 ? static_cast<std::int64_t>(static_cast<double>(pipeline.lag_records) * 1000 / rate.per_s) : 0;
+    pipeline.rate_per_s = rates_[plan.name].Of(pipeline.in, now);
+    pipeline.lag_ms =
+        pipeline.rate_per_s > 0 ? static_cast<std::int64_t>(static_cast<double>(pipeline.lag_records) * 1000 / pipeline.rate_per_s) : 0;
     status.pipelines.push_back(std::move(pipeline));
   }
   for (const auto& [name, metrics] : plane_.sinks()) {
     status.sinks.push_back({.name = "statistics/" + name, .offset = metrics.offset, .end = metrics.end, .error = metrics.error});
   }
   for (const std::shared_ptr<serve::LiveHub>& hub : hubs_) status.live_clients += static_cast<std::int64_t>(hub->clients());
+  if (!hubs_.empty()) status.live_messages_per_s = live_messages_.Of(hubs_.front()->messages(), now);
   return status;
 }
 

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "apps/sightline/server/data_plane.h"
+#include "apps/sightline/server/refused_records.h"
 #include "sightline/ops/metrics.h"
 #include "sightline/serve/api/status.h"
 #include "sightline/serve/live/live_hub.h"
@@ -25,7 +26,8 @@ class StatusSource {
 
  private:
   struct Rate {
-    std::uint64_t in = 0;
+    double Of(std::uint64_t now_counted, std::int64_t now_ns);
+    std::uint64_t counted = 0;
     std::int64_t at_ns = 0;
     double per_s = 0;
   };
@@ -42,8 +44,10 @@ class StatusSource {
   const std::string version_;
   const std::int64_t started_ns_;
   std::mutex mutex_;
+  RefusedRecords refused_;
   std::vector<std::shared_ptr<serve::LiveHub>> hubs_;
   std::map<std::string, Rate> rates_;
+  Rate live_messages_;
   serve::ServerStatus kept_;
   std::int64_t kept_at_ns_ = 0;
 };

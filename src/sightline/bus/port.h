@@ -75,7 +75,9 @@ struct AppendBatch {
   std::span<const std::string_view> values = {};
   std::span<const std::string_view> keys = {};  // empty, or one a value
   std::uint64_t producer = 0;              // 0: none; else (producer, sequence) is appended once
-  std::uint64_t sequence = 0;              // rises by one a batch within a producer and partition
+  // Rises by one a batch within a producer and partition. A producer that a partition does not know may begin anywhere: its
+  // first batch must be answered before the second is sent.
+  std::uint64_t sequence = 0;
   std::optional<IdempotencyTag> idempotency = std::nullopt;  // not together with a producer
 };
 

@@ -365,7 +365,7 @@ template <typename Key>
 std::int64_t DedupeTable<Key>::TakeDelta(std::string& out) {
   const std::size_t size = delta_.size();
   out = std::exchange(delta_, {});
-  delta_.reserve(size);  // the next one will be about as large
+  delta_.reserve(size + size / 8);  // the next one will be about as large
   const std::int64_t newest = std::exchange(delta_newest_, std::numeric_limits<std::int64_t>::min() / quantum_ / 2);
   return (newest + 1) * quantum_ + within_;
 }

@@ -97,5 +97,19 @@ TEST(DedupeTable, KeepsEveryIdInFewBytes) {
   EXPECT_EQ(std::count(seen.begin(), seen.end(), 0), 0);
 }
 
+// What overflows at a segment's end has no bucket to go to: the segment grows until it has.
+TEST(DedupeTable, KeysThatCrowdTheEndOfASegmentAreAllRemembered) {
+  DedupeTable<Hash128> table(3'600'000, 0, 1);
+  std::vector<Hash128> keys;
+  for (std::uint64_t i = 0; i < 1500; ++i) keys.push_back({(std::uint64_t{1} << 60) - 1 - (i << 42), i});
+  const std::vector<std::int64_t> times(keys.size(), 1'700'000'000'000), watermarks(keys.size(), 1'700'000'000'000);
+  std::vector<std::uint8_t> seen(keys.size());
+  for (const std::uint8_t known : {0, 1}) {
+    table.Probe(keys, times, watermarks, seen);
+    EXPECT_EQ(std::count(seen.begin(), seen.end(), known), static_cast<std::ptrdiff_t>(keys.size()));
+  }
+  EXPECT_EQ(table.size(), keys.size());
+}
+
 }  // namespace
 }  // namespace sightline::flow

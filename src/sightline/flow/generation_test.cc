@@ -13,7 +13,7 @@ namespace {
 using testing::Event;
 using testing::NaiveModel;
 
-constexpr std::int64_t kT = 1'700'000'000'000 / 60'000 * 60'000;
+constexpr std::int64_t kT = 1'700'000'000'000 / 120'000 * 120'000;
 
 class GenerationTest : public ::testing::Test {
  protected:

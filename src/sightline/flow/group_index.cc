@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <numeric>
 
 #include "sightline/base/hash.h"
 #include "sightline/runtime/random.h"
@@ -31,6 +32,7 @@ GroupIndex::GroupIndex(const Schema& rows, std::vector<int> by, const std::vecto
       words_(memory),
       slots_(4096, memory),
       mask_(4095),
+      ranks_(memory),
       sorted_(memory),
       families_(std::make_unique<Families>(memory)) {
   for (int column : by_) {
@@ -143,6 +145,7 @@ int GroupIndex::Compare(std::uint32_t a, std::uint32_t b) const {
         return order < 0 ? -1 : 1;
       }
       case FieldType::kString: {
+        if (x < ranks_.size() && y < ranks_.size()) return ranks_[x] < ranks_[y] ? -1 : 1;
         const int order = strings_.at(static_cast<std::uint32_t>(x)).compare(strings_.at(static_cast<std::uint32_t>(y)));
         return order < 0 ? -1 : 1;
       }
@@ -151,7 +154,18 @@ int GroupIndex::Compare(std::uint32_t a, std::uint32_t b) const {
   return 0;
 }
 
-// A number that stands in the order of column `k`'s values, as far as one can.
+// Puts the texts known so far in order once, so that keys need not compare them again and again. Later ones change nothing in the
+// order of these.
+void GroupIndex::RankTexts() {
+  if (ranks_.size() == strings_.size()) return;
+  std::vector<std::uint32_t> ids(strings_.size());
+  std::iota(ids.begin(), ids.end(), 0U);
+  std::ranges::sort(ids, [this](std::uint32_t a, std::uint32_t b) { return strings_.at(a) < strings_.at(b); });
+  ranks_.resize(ids.size());
+  for (std::uint32_t rank = 0; rank < ids.size(); ++rank) ranks_[ids[rank]] = rank;
+}
+
+// A number that stands in the order of column `k`'s values; of a text without a rank, as far as its first bytes tell.
 std::uint64_t GroupIndex::OrderWord(std::size_t k, std::uint32_t group) const {
   if (IsNull(k, group)) return ~std::uint64_t{0};
   const std::uint64_t value = word(group, k);
@@ -161,6 +175,7 @@ std::uint64_t GroupIndex::OrderWord(std::size_t k, std::uint32_t group) const {
     case FieldType::kDouble: return (value >> 63) != 0 ? ~value : value ^ (std::uint64_t{1} << 63);
     case FieldType::kString: break;
   }
+  if (ranks_.size() == strings_.size()) return ranks_[value];
   const std::string_view text = strings_.at(static_cast<std::uint32_t>(value));
   char head[8] = {};
   std::memcpy(head, text.data(), std::min(text.size(), sizeof head));
@@ -168,14 +183,16 @@ std::uint64_t GroupIndex::OrderWord(std::size_t k, std::uint32_t group) const {
 }
 
 // Sorts groups by what two numbers tell of them; where those are the same, by all of the key.
-void GroupIndex::Sort(std::span<std::uint32_t> groups) const {
+void GroupIndex::Sort(std::span<std::uint32_t> groups) {
   struct Item {
     std::uint64_t first, second;
     std::uint32_t group;
   };
   if (order_.empty()) return;
+  // Worth its while where many groups share a text.
+  if (strings_.size() * 4 <= groups.size()) RankTexts();
   // Equal numbers mean equal values only where nothing is cut off or stands for null.
-  const bool exact = types_[order_[0]] != FieldType::kString && !nullable_;
+  const bool exact = !nullable_ && (types_[order_[0]] != FieldType::kString || ranks_.size() == strings_.size());
   std::vector<Item> items(groups.size());
   for (std::size_t i = 0; i < groups.size(); ++i) {
     items[i] = {OrderWord(order_[0], groups[i]), exact && order_.size() > 1 ? OrderWord(order_[1], groups[i]) : 0, groups[i]};

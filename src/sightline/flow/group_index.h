@@ -69,7 +69,8 @@ class GroupIndex {
   void Grow();
   int Compare(std::uint32_t a, std::uint32_t b) const;
   std::uint64_t OrderWord(std::size_t k, std::uint32_t group) const;
-  void Sort(std::span<std::uint32_t> groups) const;
+  void RankTexts();
+  void Sort(std::span<std::uint32_t> groups);
   void AssignFamilies();
   void MergeSorted(std::size_t known);
 
@@ -86,6 +87,7 @@ class GroupIndex {
   std::uint32_t count_ = 0;
   std::pmr::vector<Slot> slots_;
   std::uint64_t mask_;
+  std::pmr::vector<std::uint32_t> ranks_;  // of the first texts of strings_, in byte order
   std::pmr::vector<std::uint32_t> sorted_;
   // Many small pieces that go all at once.
   struct Families {

@@ -1,7 +1,6 @@
 #include "sightline/flow/line_decoder.h"
 
 #include <algorithm>
-#include <limits>
 
 namespace sightline::flow {
 
@@ -39,7 +38,9 @@ LineDecoder::Slot* LineDecoder::Take() {
 }
 
 void LineDecoder::Decode(gate::Decoder& decoder, Slot& slot) const {
-  decoder.DecodeLines(text_.substr(slot.begin, slot.end - slot.begin), true, std::numeric_limits<std::size_t>::max(), slot.decoded);
+  // Every line but the last begins within the piece's asked-for size, and takes two bytes at least: room for that many rows is enough
+  // also where the last line is gigabytes long.
+  decoder.DecodeLines(text_.substr(slot.begin, slot.end - slot.begin), true, piece_bytes_ / 2 + 2, slot.decoded);
 }
 
 void LineDecoder::Work() {

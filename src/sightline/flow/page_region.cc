@@ -12,6 +12,7 @@ namespace {
 
 constexpr std::size_t kPage = 4096;
 constexpr std::size_t kHugePage = 2U << 20;
+constexpr std::size_t kSmall = 512U << 10;
 // Address space costs nothing: with this much more than is needed a region moves rarely, and then by its page tables alone.
 constexpr std::size_t kReserveFactor = 8;
 constexpr int kMadviseCollapse = 25;  // MADV_COLLAPSE of Linux 6.1, which Debian 12's C library does not name
@@ -66,6 +67,7 @@ void PageRegion::Reserve(std::size_t bytes) {
   if (data_ != nullptr) munmap(data_, reserved_);
   data_ = aligned;
   reserved_ = wanted;
+  small_ = false;
 }
 
 // Where there are none, or an old kernel, small pages do.
@@ -85,9 +87,23 @@ bool PageRegion::TakeFile(std::size_t bytes) {
   return false;
 }
 
+// A small region is one mapping, and no more: there may be thousands, and a process has only so many mappings.
+void PageRegion::GrowSmall(std::size_t size) {
+  void* const at = data_ == nullptr ? mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+                                    : mremap(data_, size_, size, MREMAP_MAYMOVE);
+  if (at == MAP_FAILED) {
+    GiveBack(size - size_, false);
+    throw std::bad_alloc();
+  }
+  data_ = static_cast<char*>(at);
+  size_ = reserved_ = size;
+  pieces_ = {{.begin = 0, .size = size, .file = false}};
+}
+
 void PageRegion::Grow(std::size_t bytes) {
   const std::size_t size = RoundUp(bytes, kPage);
   if (size <= size_) return;
+  if (small_ && size <= kSmall && (memory_ == nullptr || memory_->TakeMemory(size - size_))) return GrowSmall(size);
   if (size > reserved_) Reserve(size);
   const std::size_t before = size_;
   const std::size_t added = size - before;
@@ -118,6 +134,7 @@ void PageRegion::Shrink(std::size_t bytes) {
     const std::size_t gone = last.end() - from;
     if (mmap(data_ + from, gone, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED) break;
     GiveBack(gone, last.file);
+    small_ = false;
     size_ = from;
     last.size -= gone;
     if (last.size == 0) pieces_.pop_back();

@@ -34,6 +34,7 @@ class PageRegion {
     bool file = false;
     std::size_t end() const { return begin + size; }
   };
+  void GrowSmall(std::size_t size);
   void Reserve(std::size_t bytes);
   bool TakeFile(std::size_t bytes);
   void UseHugePages(const Piece& piece, std::size_t before);
@@ -43,6 +44,7 @@ class PageRegion {
   char* data_ = nullptr;
   std::size_t size_ = 0;      // usable, whole pages
   std::size_t reserved_ = 0;  // of address space
+  bool small_ = true;         // one mapping, without address space to grow into
   std::vector<Piece> pieces_;
 };
 

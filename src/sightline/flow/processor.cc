@@ -287,6 +287,7 @@ void Processor::CountWindows(ColumnBatch& rows) {
 
 void Processor::AddRun(const ColumnBatch& rows, std::size_t begin, std::size_t end) {
   if (begin == end) return;
+  const std::int64_t* event_times = event_times_;
   const std::int64_t kept = windows_.first_kept();
   const bool started = kept != std::numeric_limits<std::int64_t>::min();
   const std::int64_t whole = started ? kept - root_.window.every.count() + root_.window.size.count() : kept;
@@ -294,7 +295,7 @@ void Processor::AddRun(const ColumnBatch& rows, std::size_t begin, std::size_t e
   std::size_t to = begin;
   for (std::size_t i = begin; i < end; ++i) {
     const std::uint32_t row = selected_[i];
-    const std::int64_t time = event_times_[row];
+    const std::int64_t time = event_times[row];
     if (time < kept) [[unlikely]] {
       Refuse(row, Verdict::kLate);
       continue;

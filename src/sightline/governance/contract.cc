@@ -1,5 +1,6 @@
 #include "sightline/governance/contract.h"
 
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
@@ -9,6 +10,7 @@
 #include <limits>
 #include <set>
 #include <span>
+#include <sstream>
 #include <utility>
 
 #include "sightline/base/text.h"
@@ -616,16 +618,51 @@ class ContractReader {
 
 }  // namespace
 
+namespace {
+
+constexpr std::size_t kBytesMax = 1 << 20;
+
+class NoEvents final : public YAML::EventHandler {
+ public:
+  void OnDocumentStart(const YAML::Mark&) override {}
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t, const std::string&) override {}
+  void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {}
+  void OnMapEnd() override {}
+};
+
+// 0, 1, or 2 for several. YAML::LoadAll would find the same, but takes memory without end on some broken texts.
+int CountDocuments(const std::string& text) {
+  std::istringstream stream(text);
+  YAML::Parser parser(stream);
+  NoEvents events;
+  int count = 0;
+  while (count < 2 && parser.HandleNextDocument(events)) ++count;
+  return count;
+}
+
+}  // namespace
+
 Result<Contract> ParseContract(std::string_view yaml, const std::string& file) {
   Reader reader(file);
   Contract contract;
   if (!IsUtf8(yaml)) return Fail(ErrorKind::kInvalidArgument, file + ": the contract is not valid UTF-8");
+  if (yaml.size() > kBytesMax) return Fail(ErrorKind::kInvalidArgument, file + ": the contract is larger than 1 MiB");
+  if (const std::size_t nul = yaml.find('\0'); nul != std::string_view::npos) {
+    return Fail(ErrorKind::kInvalidArgument, file + ": a NUL byte at position " + std::to_string(nul));
+  }
   try {
-    const std::vector<YAML::Node> documents = YAML::LoadAll(std::string(yaml));
-    if (documents.size() != 1) {
-      reader.Mistake(YAML::Mark::null_mark(), "a contract file holds one YAML document, this one " + std::to_string(documents.size()));
+    const std::string text(yaml);
+    if (const int documents = CountDocuments(text); documents != 1) {
+      reader.Mistake(YAML::Mark::null_mark(),
+                     "a contract file holds one YAML document, this one " + std::string(documents == 0 ? "none" : "several"));
     } else {
-      contract = ContractReader(reader, documents[0]).Read();
+      const YAML::Node root = YAML::Load(text);
+      contract = ContractReader(reader, root).Read();
     }
   } catch (const YAML::Exception& e) {
     reader.Mistake(e.mark, "this is not YAML: " + e.msg);

@@ -32,7 +32,7 @@ P
   chmod +x "$dist"/bin/*
   mkdir -p "$dist/plugins" "$home/maven"
   cp "$here/pom.xml" "$home/"
-  (cd "$home" && mvn -q -B dependency:copy-dependencies -DoutputDirectory="$home/maven" -DincludeScope=runtime) >&2
+  (cd "$home" && jars "$home/maven")
   checked "$home/maven" "$here/sha256.txt"
   mv "$home"/maven/flink-sql-gateway-*.jar "$dist/opt/"
   mv "$home"/maven/*.jar "$dist/lib/"

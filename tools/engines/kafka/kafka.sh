@@ -19,7 +19,7 @@ install_() {
   rm -rf "$home"
   mkdir -p "$home"
   cp "$here/pom.xml" "$home/"
-  (cd "$home" && mvn -q -B dependency:copy-dependencies -DoutputDirectory="$home/libs" -DincludeScope=runtime) >&2
+  (cd "$home" && jars "$home/libs")
   checked "$home/libs" "$here/sha256.txt"
   touch "$home/.ok"
 }

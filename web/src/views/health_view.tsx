@@ -175,7 +175,7 @@ function Letters({ pipeline, reason }: { pipeline: string; reason: string }) {
   return (
     <Panel title={<>Dead letters<span class="title-note">{VERDICT_WORDS[reason] ?? reason}, the newest {LETTERS}</span></>} class="letters" aside={<button type="button" class="icon-button" aria-label="Close dead letters" onClick={() => setParams({ reason: null })}><Icon name="cross" /></button>}>
       {letters.error ? <Failure error={letters.error} onRetry={letters.reload} /> : letters.value === null ? <Loading what="dead letters" />
-        : letters.value.dead_letters.length === 0 ? <p class="panel-note">None of them is kept any more: their topic's retention has taken them.</p> : (
+        : letters.value.dead_letters.length === 0 ? <p class="panel-note">None is kept: there was none, or their topic's retention has taken them.</p> : (
           <div class="table-wrap" tabIndex={0} role="region" aria-label="Dead letters">
             <table>
               <thead><tr><th>Received</th><th>Field</th><th>Cause</th><th>From</th><th class="num">Bytes</th><th>Original</th></tr></thead>

@@ -628,6 +628,12 @@ TEST_F(ApiTest, TopicsAndRecords) {
   EXPECT_EQ(AskJson("/v1/topics")["topics"].size(), 3U);
   EXPECT_EQ(Ask("POST", "/v1/topics/camera_events/records?partition=0", Token("admin-token"), "x").status, 409)
       << "only judged events come in there";
+  EXPECT_EQ(Ask("POST", "/v1/topics/dead_letters.cameras/records?partition=0", Token("admin-token"), "x").status, 409);
+  EXPECT_EQ(Ask("POST", "/v1/topics/notes/records", Token("admin-token"), "x").status, 404);
+  EXPECT_EQ(Ask("POST", "/v1/topics/notes/records?create=true", Token("admin-token"), "x").status, 200);
+  EXPECT_EQ(Ask("POST", "/v1/topics/notes/records?create=true", Token("admin-token"), "y").status, 200);
+  EXPECT_EQ(AskJson("/v1/topics/notes/records")["records"][1]["value"], "y");
+  EXPECT_EQ(Ask("POST", "/v1/topics/results.notes/records?create=true", Token("admin-token"), "x").status, 400);
 }
 
 TEST_F(ApiTest, DeadLettersPageByPage) {

@@ -125,7 +125,13 @@ struct Produce {
   Responder respond;
 };
 
+// Names of topics that the program writes itself.
+bool IsOurs(std::string_view topic) { return topic.starts_with("results.") || topic.starts_with("dead_letters."); }
+
 Status CheckWritable(const ApiContext& context, const bus::TopicInfo& info) {
+  if (IsOurs(info.spec.name)) {
+    return Fail(ErrorKind::kFailedPrecondition, "the topic " + info.spec.name + " is written by its pipeline or dataset alone");
+  }
   if (info.spec.owned) {
     return Fail(ErrorKind::kFailedPrecondition, "the topic " + info.spec.name + " is written by its pipeline alone");
   }
@@ -138,7 +144,14 @@ Status CheckWritable(const ApiContext& context, const bus::TopicInfo& info) {
 
 Result<std::int32_t> Split(const ApiContext& context, Produce& produce, bus::Encoding& encoding) {
   const Request& request = *produce.request;
-  SL_ASSIGN_OR_RETURN(const auto info, context.bus->Describe(std::string(request.PathValue("topic"))));
+  const std::string topic(request.PathValue("topic"));
+  if (request.Query("create").value_or("false") == "true" && !context.bus->Describe(topic)) {
+    if (IsOurs(topic)) return Fail(ErrorKind::kInvalidArgument, "a topic of your own can't be named results.… or dead_letters.…");
+    bus::TopicSpec spec;
+    spec.name = topic;
+    SL_TRY(context.bus->EnsureTopic(spec));
+  }
+  SL_ASSIGN_OR_RETURN(const auto info, context.bus->Describe(topic));
   SL_TRY(CheckWritable(context, info));
   const auto partitions = static_cast<std::int64_t>(info.partitions.size());
   SL_ASSIGN_OR_RETURN(const std::int64_t partition, IntegerParameter(request, "partition", partitions == 1 ? 0 : -1, 0, partitions - 1));
@@ -261,7 +274,9 @@ void AddTopicRoutes(RouteTable& table, const Context& context) {
   append.guard = Guard::Needs(security::Permission::kTopicsWrite);
   append.tag = "topics";
   append.summary = "Appends records as they are to a topic that others write";
-  append.parameters = {{In::kQuery, "partition", "Needed where there are several", R"({"type":"integer","minimum":0})", false}};
+  append.parameters = {
+      {In::kQuery, "partition", "Needed where there are several", R"({"type":"integer","minimum":0})", false},
+      {In::kQuery, "create", "Makes the topic, with one partition, when it is not there", R"({"type":"boolean","default":false})", false}};
   append.request_types = {"application/x-ndjson", "application/json", "application/x-protobuf"};
   append.answers = {
       {200, "Where they stand", kJsonOnly,

@@ -24,7 +24,7 @@ namespace sightline::serve {
 // slow client costs nothing but itself. Clients with the same filter and rate form a channel: their messages are due on the
 // same ticks and made once for all who have seen the same version.
 //
-// Everything but Make, the wake-up and clients() runs on the loop's thread. Borrows board, loop, clock and metrics, which
+// Everything but Make, the wake-up, clients() and messages() runs on the loop's thread. Borrows board, loop, clock and metrics, which
 // must outlive the loop's last work.
 class LiveHub final : public std::enable_shared_from_this<LiveHub> {
  public:
@@ -36,6 +36,8 @@ class LiveHub final : public std::enable_shared_from_this<LiveHub> {
 
   // From any thread.
   std::size_t clients() const { return client_count_.load(std::memory_order_relaxed); }
+  // Messages handed to clients so far, by all hubs that share its metrics.
+  std::uint64_t messages() const { return messages_->value(); }
 
  private:
   struct Client;

@@ -141,7 +141,8 @@ Result<milliseconds> ResultsSink::TryStep() {
   const nanoseconds wait = rows ? options_.gather_max : options_.hold_every;
   const bool due = Advanced() && (batch_.rows().rows >= options_.rows_max || SinceApplied() >= wait);
   if (due) SL_TRY(ApplyGathered());
-  if (!activated_ && std::ranges::all_of(sources_, [](const auto& entry) { return entry.second.next >= entry.second.goal; })) {
+  const bool there = !activated_ && std::ranges::all_of(sources_, [](const auto& entry) { return entry.second.next >= entry.second.goal; });
+  if (there && (!options_.may_activate || options_.may_activate())) {
     if (Advanced()) SL_TRY(ApplyGathered());
     SL_TRY(store_.Activate(shape_.pipeline, generation_));
     activated_ = true;

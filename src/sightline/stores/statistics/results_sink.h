@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -24,6 +25,8 @@ struct ResultsSinkOptions {
   std::size_t rows_max = 10'000;               // a transaction is closed when it has as many
   std::chrono::milliseconds gather_max{1000};  // or when the transaction before is as old
   std::chrono::milliseconds hold_every{5000};  // how often positions without rows, and holds on the bus, are written
+  // A new generation takes the place of the one before when this says so, and the results that were there are applied. Null: then.
+  std::function<bool()> may_activate{};
   std::chrono::milliseconds backoff_min{100};
   std::chrono::milliseconds backoff_max{10'000};
 };
