@@ -51,6 +51,7 @@ std::string Summary(const flow::BoundedReport& report) {
   return "{\"events\":" + std::to_string(report.events) + ",\"counted\":" + of(Verdict::kCounted) +
          ",\"filtered\":" + of(Verdict::kFiltered) + ",\"duplicates\":" + of(Verdict::kDuplicate) + ",\"late\":" + of(Verdict::kLate) +
          ",\"future\":" + of(Verdict::kFuture) + ",\"malformed\":" + of(Verdict::kMalformed) + ",\"invalid\":" + of(Verdict::kInvalid) +
+         (report.counters.of(Verdict::kStateLimit) > 0 ? ",\"state_limit\":" + of(Verdict::kStateLimit) : "") +
          ",\"unknown_location\":" + std::to_string(report.counters.unknown_reference) + ",\"results\":" + std::to_string(report.results) +
          "}";
 }
@@ -84,6 +85,10 @@ Result<Exit> RunPipeline(Context& context, const RunOptions& options) {
       options.threads > 0 ? static_cast<int>(options.threads) : static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
   run.piece_bytes = options.piece;
   run.limits = DecoderLimitsOf(config.limits.ingest);
+  SL_TRY(files.CreateDirectories(scratch->path() + "/state"));
+  flow::StateMemory memory(
+      {.memory_max = config.state.memory_max, .disk_max = config.state.disk_max, .directory = scratch->path() + "/state"});
+  run.memory = &memory;
   run.progress = [&](std::uint64_t done, std::uint64_t total) {
     progress.Update(done, total == 0 ? 1.0 : static_cast<double>(done) / static_cast<double>(total));
   };
@@ -93,6 +98,9 @@ Result<Exit> RunPipeline(Context& context, const RunOptions& options) {
                                          return writer->Write(header, shape, rows);
                                        }));
   SL_TRY(writer->Finish(plan->pipelines[static_cast<std::size_t>(plan->Find(options.pipeline))].shape));
+  if (const std::uint64_t refused = report.counters.of(Verdict::kStateLimit); refused > 0) {
+    context.err() << "warning: " << refused << " events are not counted, " << memory.WhyFull() << "\n";
+  }
   context.out() << Summary(report) << "\n";
   return Exit::kOk;
 }

@@ -81,6 +81,9 @@ Status DataPlane::MakeTopics() {
 Status DataPlane::StartEngine() {
   const flow::Plan& plan = settings_.plan;
   const config::Config& config = settings_.config;
+  SL_TRY(settings_.runtime.files.CreateDirectories(directory_ + "/state"));
+  state_memory_ = std::make_unique<flow::StateMemory>(flow::StateMemory::Limits{
+      .memory_max = config.state.memory_max, .disk_max = config.state.disk_max, .directory = directory_ + "/state"});
   context_ = std::make_unique<flow::TaskContext>(
       flow::TaskContext{.runtime = settings_.runtime,
                         .bus = *bus_,
@@ -94,7 +97,8 @@ Status DataPlane::StartEngine() {
                                    .snapshot_records = config.checkpoint.records},
                         .limits = DecoderLimitsOf(config.limits.ingest),
                         .seed = runtime::SystemEntropy(),
-                        .from = settings_.from});
+                        .from = settings_.from,
+                        .memory = state_memory_.get()});
   flow::Engine::Options options;
   options.threads = settings_.threads;
   const ops::Log log = settings_.log.For("flow");

@@ -44,6 +44,7 @@ class DataPlane {
   // Reads a reference's source again; the version in effect.
   Result<flow::ReferenceHandle> Reload(const std::string& reference);
   std::vector<flow::TaskStatus> tasks() const { return engine_->status(); }
+  const flow::StateMemory& state_memory() const { return *state_memory_; }
   std::map<std::string, stores::ResultsSinkMetrics> sinks() const;  // by pipeline
 
   // Commits, drains the sinks and closes the log. The first error.
@@ -66,6 +67,7 @@ class DataPlane {
   flow::ReferenceCatalog catalog_;
   std::mutex reload_mutex_;
   std::unique_ptr<stores::StatisticsStore> statistics_;
+  std::unique_ptr<flow::StateMemory> state_memory_;
   std::unique_ptr<flow::TaskContext> context_;
   std::unique_ptr<flow::Engine> engine_;
   std::map<std::string, std::unique_ptr<stores::ResultsSinkThread>> sinks_;

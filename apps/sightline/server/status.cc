@@ -184,7 +184,8 @@ void StatusSource::Collect(ops::Metrics::Sink& sink) {
     sink.CounterSample("sightline_commits_total", "Commits.", labels, static_cast<double>(pipeline.commits));
     sink.GaugeSample("sightline_lag_records", "Records that can be read and are not yet.", labels,
                      static_cast<double>(pipeline.lag_records));
-    sink.GaugeSample("sightline_state_bytes", "State in memory.", labels, static_cast<double>(pipeline.state_bytes));
+    sink.GaugeSample("sightline_state_bytes", "State of a pipeline, in memory or beyond it.", labels,
+                     static_cast<double>(pipeline.state_bytes));
     sink.GaugeSample("sightline_pipeline_failed", "1 while a partition does not run.", labels, pipeline.failed ? 1 : 0);
     if (pipeline.watermark) {
       sink.GaugeSample("sightline_watermark_ms", "Least watermark of the partitions, epoch ms.", labels,
@@ -197,6 +198,11 @@ void StatusSource::Collect(ops::Metrics::Sink& sink) {
                      static_cast<double>(one.end - one.offset));
     sink.GaugeSample("sightline_sink_failed", "1 while a sink's last try failed.", labels, one.error ? 1 : 0);
   }
+  const flow::StateMemory& memory = plane_.state_memory();
+  sink.GaugeSample("sightline_state_memory_bytes", "Memory that the state of all pipelines takes, of state.memory_max.", {},
+                   static_cast<double>(memory.memory_bytes()));
+  sink.GaugeSample("sightline_state_disk_bytes", "Disk that state beyond state.memory_max takes, of state.disk_max.", {},
+                   static_cast<double>(memory.disk_bytes()));
   sink.GaugeSample("sightline_live_clients", "Clients of live views.", {}, static_cast<double>(status.live_clients));
 }
 

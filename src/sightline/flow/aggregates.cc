@@ -18,6 +18,30 @@ std::uint64_t DistinctWord(const Column& input, std::uint32_t row, StringDiction
 
 }  // namespace
 
+AggregateColumn::AggregateColumn(const Aggregate& aggregate, std::pmr::memory_resource* memory)
+    : aggregate_(aggregate), memory_(memory), counts_(memory), sums_(memory), values_(memory), double_sums_(memory) {
+  if (aggregate.kind == AggregateKind::kCountDistinct) sets_ = std::make_unique<Sets>(memory);
+}
+
+std::size_t AggregateColumn::width() const {
+  switch (aggregate_.kind) {
+    case AggregateKind::kCount: return 0;
+    case AggregateKind::kCountValues: return 8;
+    case AggregateKind::kSum:
+    case AggregateKind::kAvg: return Doubles() ? 16 : 24;
+    case AggregateKind::kMin:
+    case AggregateKind::kMax: return 16;
+    case AggregateKind::kCountDistinct: return sizeof(std::pmr::unordered_set<std::uint64_t>);
+  }
+  return 0;
+}
+
+bool AggregateColumn::keeps_texts() const {
+  const bool keeps =
+      aggregate_.kind == AggregateKind::kMin || aggregate_.kind == AggregateKind::kMax || aggregate_.kind == AggregateKind::kCountDistinct;
+  return keeps && Texts();
+}
+
 bool AggregateColumn::invertible() const {
   switch (aggregate_.kind) {
     case AggregateKind::kCount:
@@ -45,7 +69,7 @@ void AggregateColumn::Resize(std::size_t groups) {
       break;
     case AggregateKind::kMin:
     case AggregateKind::kMax: values_.resize(groups); break;
-    case AggregateKind::kCountDistinct: sets_.resize(groups); return;
+    case AggregateKind::kCountDistinct: sets_->of.resize(groups); return;
   }
   counts_.resize(groups);
 }
@@ -78,7 +102,7 @@ void AggregateColumn::Add(std::uint32_t group, const Column& input, std::uint32_
       if (counts_[group] == 0 || better) values_[group] = value;
       break;
     }
-    case AggregateKind::kCountDistinct: sets_[group].insert(DistinctWord(input, row, texts)); return;
+    case AggregateKind::kCountDistinct: sets_->of[group].insert(DistinctWord(input, row, texts)); return;
   }
   ++counts_[group];
 }
@@ -103,13 +127,13 @@ void AggregateColumn::MergeGroup(std::uint32_t into, const AggregateColumn& othe
       if (counts_[into] == 0 || better) values_[into] = value;
       break;
     }
-    case AggregateKind::kCountDistinct: sets_[into].insert(other.sets_[from].begin(), other.sets_[from].end()); return;
+    case AggregateKind::kCountDistinct: sets_->of[into].insert(other.sets_->of[from].begin(), other.sets_->of[from].end()); return;
   }
   counts_[into] += other.counts_[from];
 }
 
 void AggregateColumn::Merge(const AggregateColumn& other, const StringDictionary& texts) {
-  const std::size_t groups = aggregate_.kind == AggregateKind::kCountDistinct ? other.sets_.size() : other.counts_.size();
+  const std::size_t groups = aggregate_.kind == AggregateKind::kCountDistinct ? other.sets_->of.size() : other.counts_.size();
   for (std::uint32_t group = 0; group < groups; ++group) MergeGroup(group, other, group, texts);
 }
 
@@ -123,7 +147,7 @@ void AggregateColumn::Clear() {
   sums_.clear();
   values_.clear();
   double_sums_.clear();
-  sets_.clear();
+  if (sets_ != nullptr) sets_ = std::make_unique<Sets>(memory_);
 }
 
 void AggregateColumn::Materialise(std::span<const std::uint32_t> groups, const StringDictionary& texts, Column& into,
@@ -147,7 +171,7 @@ void AggregateColumn::Materialise(std::span<const std::uint32_t> groups, const S
     switch (aggregate_.kind) {
       case AggregateKind::kCount: break;
       case AggregateKind::kCountValues: into.int64s[i] = static_cast<std::int64_t>(counts_[group]); break;
-      case AggregateKind::kCountDistinct: into.int64s[i] = static_cast<std::int64_t>(sets_[group].size()); break;
+      case AggregateKind::kCountDistinct: into.int64s[i] = static_cast<std::int64_t>(sets_->of[group].size()); break;
       case AggregateKind::kSum:
         if (counts_[group] == 0) {
           set_null(i);
@@ -185,7 +209,7 @@ void AggregateColumn::Materialise(std::span<const std::uint32_t> groups, const S
 }
 
 void AggregateColumn::Remap(const std::vector<std::uint32_t>& moved, std::size_t groups) {
-  AggregateColumn fresh(aggregate_);
+  AggregateColumn fresh(aggregate_, memory_);
   fresh.Resize(groups);
   for (std::size_t group = 0; group < moved.size(); ++group) {
     const std::uint32_t to = moved[group];
@@ -194,22 +218,37 @@ void AggregateColumn::Remap(const std::vector<std::uint32_t>& moved, std::size_t
     if (group < sums_.size()) fresh.sums_[to] = sums_[group];
     if (group < values_.size()) fresh.values_[to] = values_[group];
     if (group < double_sums_.size()) fresh.double_sums_[to] = double_sums_[group];
-    if (group < sets_.size()) fresh.sets_[to] = std::move(sets_[group]);
+    if (sets_ != nullptr && group < sets_->of.size()) fresh.sets_->of[to] = sets_->of[group];
   }
   *this = std::move(fresh);
 }
 
+void AggregateColumn::RenumberTexts(const StringDictionary& from, StringDictionary& to) {
+  const auto renumber = [&](std::uint64_t text) { return std::uint64_t{to.Intern(from.at(static_cast<std::uint32_t>(text)))}; };
+  for (std::size_t group = 0; group < values_.size(); ++group) {
+    if (counts_[group] != 0) values_[group] = static_cast<std::int64_t>(renumber(static_cast<std::uint64_t>(values_[group])));
+  }
+  if (sets_ == nullptr) return;
+  auto fresh = std::make_unique<Sets>(memory_);
+  fresh->of.resize(sets_->of.size());
+  for (std::size_t group = 0; group < sets_->of.size(); ++group) {
+    for (const std::uint64_t text : sets_->of[group]) fresh->of[group].insert(renumber(text));
+  }
+  sets_ = std::move(fresh);
+}
+
 std::size_t AggregateColumn::bytes() const {
   std::size_t total = counts_.size() * 8 + sums_.size() * 16 + values_.size() * 8 + double_sums_.size() * 8;
-  for (const auto& set : sets_) total += 48 + set.size() * 24;
+  if (sets_ == nullptr) return total;
+  for (const auto& set : sets_->of) total += sizeof set + set.size() * 24;
   return total;
 }
 
 void AggregateColumn::Save(std::uint32_t group, ByteWriter& out, const StringDictionary& texts) const {
   if (aggregate_.kind == AggregateKind::kCount) return;
   if (aggregate_.kind == AggregateKind::kCountDistinct) {
-    out.PutVarint(sets_[group].size());
-    for (std::uint64_t value : sets_[group]) {
+    out.PutVarint(sets_->of[group].size());
+    for (std::uint64_t value : sets_->of[group]) {
       if (Texts()) {
         out.PutString(texts.at(static_cast<std::uint32_t>(value)));
       } else {
@@ -238,7 +277,7 @@ void AggregateColumn::Load(std::uint32_t group, ByteReader& in, StringDictionary
   if (aggregate_.kind == AggregateKind::kCountDistinct) {
     const std::uint64_t size = in.GetVarint();
     for (std::uint64_t i = 0; i < size && in.ok(); ++i) {
-      sets_[group].insert(Texts() ? texts.Intern(in.GetString()) : in.Get<std::uint64_t>());
+      sets_->of[group].insert(Texts() ? texts.Intern(in.GetString()) : in.Get<std::uint64_t>());
     }
     return;
   }

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <memory_resource>
 #include <span>
 #include <unordered_set>
 #include <vector>
@@ -21,7 +22,10 @@ namespace sightline::flow {
 // byte order and are kept by dictionary number. count_distinct keeps the exact set.
 class AggregateColumn {
  public:
-  explicit AggregateColumn(const Aggregate& aggregate) : aggregate_(aggregate) {}
+  // `memory`: where it lives, which must outlive it.
+  explicit AggregateColumn(const Aggregate& aggregate, std::pmr::memory_resource* memory = std::pmr::get_default_resource());
+  AggregateColumn(AggregateColumn&&) = default;
+  AggregateColumn& operator=(AggregateColumn&&) = default;
 
   void Resize(std::size_t groups);
   // Takes in row `row` of `input` (null values change nothing); not called for count().
@@ -38,6 +42,11 @@ class AggregateColumn {
   void Materialise(std::span<const std::uint32_t> groups, const StringDictionary& texts, Column& into,
                    std::vector<std::uint8_t>& overflow) const;
   void Remap(const std::vector<std::uint32_t>& moved, std::size_t groups);
+  // Its texts get the numbers that they have in `to`.
+  void RenumberTexts(const StringDictionary& from, StringDictionary& to);
+  // Bytes a group takes, the values of count_distinct apart.
+  std::size_t width() const;
+  bool keeps_texts() const;
   std::size_t bytes() const;
   void Save(std::uint32_t group, ByteWriter& out, const StringDictionary& texts) const;
   void Load(std::uint32_t group, ByteReader& in, StringDictionary& texts);
@@ -47,12 +56,21 @@ class AggregateColumn {
   bool Texts() const { return aggregate_.input_type == FieldType::kString; }
   bool Less(std::int64_t a, std::int64_t b, const StringDictionary& texts) const;
 
+  // Sets are many small pieces that go all at once.
+  struct Sets {
+    explicit Sets(std::pmr::memory_resource* memory)
+        : pool({.max_blocks_per_chunk = 1 << 16, .largest_required_pool_block = 4096}, memory) {}
+    std::pmr::unsynchronized_pool_resource pool;
+    std::pmr::vector<std::pmr::unordered_set<std::uint64_t>> of{&pool};  // a group
+  };
+
   Aggregate aggregate_;
-  std::vector<std::uint64_t> counts_;   // values taken in, where a null result must be told from zero
-  std::vector<Int128> sums_;
-  std::vector<std::int64_t> values_;    // min and max: integers, bits of doubles, text numbers
-  std::vector<double> double_sums_;
-  std::vector<std::unordered_set<std::uint64_t>> sets_;
+  std::pmr::memory_resource* memory_;
+  std::pmr::vector<std::uint64_t> counts_;   // values taken in, where a null result must be told from zero
+  std::pmr::vector<Int128> sums_;
+  std::pmr::vector<std::int64_t> values_;    // min and max: integers, bits of doubles, text numbers
+  std::pmr::vector<double> double_sums_;
+  std::unique_ptr<Sets> sets_;               // of count_distinct
 };
 
 }  // namespace sightline::flow

@@ -154,13 +154,14 @@ class Run {
     CommittedPartition::Settings settings;
     settings.directory = run_.scratch + "/flow";
     settings.only = read.name;
-    SL_ASSIGN_OR_RETURN(partition_, CommittedPartition::Open(
-                                        runtime_, bus_, plan_, target_.root, std::move(settings), {0}, NoVersions, [&](std::uint64_t seed) {
-                                          auto made = std::make_unique<Processor>(
-                                              plan_, target_.root, Processor::Options{.seed = seed, .live = nullptr, .only = read.name});
-                                          processor_ = made.get();
-                                          return made;
-                                        }));
+    SL_ASSIGN_OR_RETURN(
+        partition_,
+        CommittedPartition::Open(runtime_, bus_, plan_, target_.root, std::move(settings), {0}, NoVersions, [&](std::uint64_t seed) {
+          auto made = std::make_unique<Processor>(
+              plan_, target_.root, Processor::Options{.seed = seed, .live = nullptr, .only = read.name, .memory = run_.memory});
+          processor_ = made.get();
+          return made;
+        }));
     for (const ReferencePlan& reference : plan_.references) {
       if (ReferenceHandle table = references_.Newest(reference.name)) SL_TRY(partition_->Activate(table));
     }

@@ -24,6 +24,7 @@ struct BoundedRun {
   std::size_t piece_bytes = 256U << 10;
   std::chrono::milliseconds checkpoint_interval{1000};
   gate::Decoder::Limits limits;
+  StateMemory* memory = nullptr;  // where the state lives; null: memory without a limit
   // Called now and then with the bytes done and the bytes in all.
   std::function<void(std::uint64_t done, std::uint64_t total)> progress;
 };

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <cstring>
 #include <limits>
 #include <utility>
@@ -15,6 +16,7 @@ namespace {
 
 constexpr std::int64_t kSweepEpochs = 0x2000;
 constexpr std::int64_t kEpochsAhead = 0x7fff;
+constexpr std::int64_t kCompactEpochs = 0x200;  // a 64th of what is remembered
 
 // A segment grows when more than the one share of its slots is taken, until it is no more than the other: by a quarter, or, as long as
 // it is small (a quarter of a megabyte), twofold.
@@ -42,7 +44,7 @@ int MatchMask(const Hash128* keys, const Hash128& key) {
 }  // namespace
 
 template <typename Key>
-DedupeTable<Key>::DedupeTable(std::int64_t within, std::int64_t out_of_orderness, std::uint64_t seed)
+DedupeTable<Key>::DedupeTable(std::int64_t within, std::int64_t out_of_orderness, std::uint64_t seed, StateMemory* memory)
     : within_(within),
       out_of_orderness_(out_of_orderness),
       // Epochs of live ids span within + out_of_orderness, and must stay below half of the 16-bit circle.
@@ -53,6 +55,7 @@ DedupeTable<Key>::DedupeTable(std::int64_t within, std::int64_t out_of_orderness
       delta_newest_(std::numeric_limits<std::int64_t>::min() / quantum_ / 2) {
   double size = 48;
   for (Segment& segment : segments_) {
+    segment.memory.UseMemory(memory);
     // Staggered sizes, so that segments do not all grow at the same moment.
     Rebuild(segment, static_cast<std::uint64_t>(size));
     size *= 1.014;
@@ -133,6 +136,53 @@ void DedupeTable<Key>::EnsureRoom() {
   }
 }
 
+template <typename Key>
+std::uint64_t DedupeTable<Key>::GrowthFor(std::size_t keys) const {
+  const double mean = static_cast<double>(keys) / kSegments;
+  const std::uint64_t share = static_cast<std::uint64_t>(mean + 4 * std::sqrt(mean)) + kChunk;
+  std::uint64_t growth = 0;
+  for (const Segment& segment : segments_) {
+    if ((segment.used + share) * 100 <= segment.count * kSlots * kFullPercent) [[likely]]
+      continue;
+    std::uint64_t buckets = segment.count;
+    while ((segment.used + share) * 100 > buckets * kSlots * kRoomPercent) buckets = Grown(buckets);
+    growth += (buckets - segment.count) * sizeof(Bucket);
+  }
+  return growth;
+}
+
+template <typename Key>
+void DedupeTable<Key>::Compact(std::int64_t watermark) {
+  if (watermark >= next_advance_) AdvanceTo(watermark);
+  if (!started_ || horizon_ - compacted_horizon_ < kCompactEpochs) return;
+  compacted_horizon_ = horizon_;
+  for (Segment& segment : segments_) {
+    Rebuild(segment, segment.count);
+    const std::uint64_t fit = std::max<std::uint64_t>(64, (segment.used + kChunk) * 100 / (kSlots * kRoomPercent) + 1);
+    if (fit + fit / 4 < segment.count) Shrink(segment, fit);
+  }
+}
+
+// There are live entries only. They leave while the segment is laid out anew, a 16th of the table at a time.
+template <typename Key>
+void DedupeTable<Key>::Shrink(Segment& segment, std::uint64_t bucket_count) {
+  std::vector<Entry> entries;
+  entries.reserve(segment.used);
+  for (std::uint64_t b = 0; b < segment.count + kSpill; ++b) {
+    const Bucket& bucket = segment.buckets[b];
+    for (int i = 0; i < bucket.used; ++i) entries.push_back({bucket.keys[i], bucket.epochs[i]});
+  }
+  bytes_ -= (segment.count - bucket_count) * sizeof(Bucket);
+  size_ -= segment.used;
+  segment.used = 0;
+  segment.count = bucket_count;
+  segment.memory.Shrink((bucket_count + kSpill) * sizeof(Bucket));
+  std::memset(segment.memory.data(), 0, segment.memory.size());  // what grows later must be empty
+  std::erase_if(entries, [&](const Entry& entry) { return Put(segment, PlaceOf(HashOf(entry.key), segment), entry); });
+  size_ += segment.used;
+  if (!entries.empty()) Rebuild(segment, Grown(segment.count), std::move(entries));
+}
+
 // Into the first free slot from `place` on; false when there is none before the segment's end.
 template <typename Key>
 bool DedupeTable<Key>::Put(Segment& segment, std::uint64_t place, const Entry& entry) {
@@ -191,8 +241,7 @@ void DedupeTable<Key>::Close(Segment& segment) {
 }
 
 template <typename Key>
-void DedupeTable<Key>::Rebuild(Segment& segment, std::uint64_t bucket_count) {
-  std::vector<Entry> homeless;
+void DedupeTable<Key>::Rebuild(Segment& segment, std::uint64_t bucket_count, std::vector<Entry> homeless) {
   do {
     const std::uint64_t before = segment.buckets == nullptr ? 0 : segment.count + kSpill;
     size_ -= segment.used;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <string>
 #include <string_view>
@@ -28,7 +29,8 @@ template <typename Key>
 class DedupeTable {
  public:
   // `within` and `out_of_orderness` in milliseconds; `seed` keeps an adversary from choosing colliding keys.
-  DedupeTable(std::int64_t within, std::int64_t out_of_orderness, std::uint64_t seed);
+  // `memory`: where it lives, which must outlive it; null: memory without a limit.
+  DedupeTable(std::int64_t within, std::int64_t out_of_orderness, std::uint64_t seed, StateMemory* memory = nullptr);
   DedupeTable(const DedupeTable&) = delete;
   DedupeTable& operator=(const DedupeTable&) = delete;
 
@@ -43,6 +45,11 @@ class DedupeTable {
   std::int64_t TakeDelta(std::string& out);
   std::size_t delta_ids() const { return delta_.size() / kRunEntryBytes; }
   Status Load(std::string_view run, EventTime watermark);
+
+  // Bytes by which it grows at most if `keys` new ones come, as hashes spread them.
+  std::uint64_t GrowthFor(std::size_t keys) const;
+  // Takes out what has expired at `watermark` and gives room back, if so much time has passed that there may be some. Changes no answer.
+  void Compact(std::int64_t watermark);
 
   std::size_t size() const { return size_; }
   std::size_t bytes() const { return bytes_; }
@@ -80,7 +87,8 @@ class DedupeTable {
   std::int64_t EpochOf(std::int64_t event_time) const;
   void AdvanceTo(std::int64_t watermark);
   void EnsureRoom();
-  void Rebuild(Segment& segment, std::uint64_t bucket_count);
+  void Rebuild(Segment& segment, std::uint64_t bucket_count, std::vector<Entry> homeless = {});
+  void Shrink(Segment& segment, std::uint64_t bucket_count);
   void Stretch(Segment& segment, std::uint64_t before, std::vector<Entry>& homeless);
   void Close(Segment& segment);
   bool Put(Segment& segment, std::uint64_t place, const Entry& entry);
@@ -97,6 +105,7 @@ class DedupeTable {
   std::uint16_t horizon16_ = 0;
   std::int64_t next_advance_;        // watermark at which the horizon moves
   std::int64_t swept_horizon_ = 0;
+  std::int64_t compacted_horizon_ = std::numeric_limits<std::int64_t>::min() / 2;
   bool started_ = false;
   Segment segments_[kSegments];
   std::size_t size_ = 0;

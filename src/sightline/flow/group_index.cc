@@ -22,8 +22,19 @@ std::uint64_t DoubleWord(double value) {
 
 }  // namespace
 
-GroupIndex::GroupIndex(const Schema& rows, std::vector<int> by, const std::vector<int>& first, std::vector<int> family)
-    : by_(std::move(by)), family_(std::move(family)), seed_(runtime::SystemEntropy()), slots_(4096), mask_(4095) {
+GroupIndex::GroupIndex(const Schema& rows, std::vector<int> by, const std::vector<int>& first, std::vector<int> family,
+                       std::pmr::memory_resource* memory)
+    : by_(std::move(by)),
+      family_(std::move(family)),
+      seed_(runtime::SystemEntropy()),
+      strings_(memory),
+      memory_(memory),
+      words_(memory),
+      slots_(4096, memory),
+      mask_(4095),
+      ranks_(memory),
+      sorted_(memory),
+      families_(std::make_unique<Families>(memory)) {
   for (int column : by_) {
     const Field& field = rows.fields[static_cast<std::size_t>(column)];
     types_.push_back(field.type);
@@ -231,7 +242,7 @@ std::span<const std::uint32_t> GroupIndex::Sorted() {
 
 void GroupIndex::AssignFamilies() {
   std::string key;
-  for (auto group = static_cast<std::uint32_t>(family_of_.size()); group < count_; ++group) {
+  for (auto group = static_cast<std::uint32_t>(families_->of.size()); group < count_; ++group) {
     key.clear();
     ByteWriter writer(key);
     std::uint64_t nulls = 0;
@@ -240,27 +251,31 @@ void GroupIndex::AssignFamilies() {
       nulls = nulls << 1 | static_cast<std::uint64_t>(IsNull(static_cast<std::size_t>(k), group));
     }
     writer.Put(nulls);
-    const auto [at, added] = family_numbers_.try_emplace(key, static_cast<std::uint32_t>(families_.size()));
-    if (added) families_.emplace_back();
-    family_of_.push_back(at->second);
-    families_[at->second].members.push_back(group);
-    families_[at->second].sorted = false;
+    const auto [at, added] =
+        families_->numbers.try_emplace(std::pmr::string(key, &families_->pool), static_cast<std::uint32_t>(families_->members.size()));
+    if (added) {
+      families_->members.emplace_back();
+      families_->sorted.push_back(0);
+    }
+    families_->of.push_back(at->second);
+    families_->members[at->second].push_back(group);
+    families_->sorted[at->second] = 0;
   }
 }
 
 std::uint32_t GroupIndex::FamilyOf(std::uint32_t group) {
-  if (family_of_.size() < count_) AssignFamilies();
-  return family_of_[group];
+  if (families_->of.size() < count_) AssignFamilies();
+  return families_->of[group];
 }
 
 std::span<const std::uint32_t> GroupIndex::Members(std::uint32_t family) {
-  if (family_of_.size() < count_) AssignFamilies();
-  Family& found = families_[family];
-  if (!found.sorted) {
-    Sort(found.members);
-    found.sorted = true;
+  if (families_->of.size() < count_) AssignFamilies();
+  std::pmr::vector<std::uint32_t>& members = families_->members[family];
+  if (families_->sorted[family] == 0) {
+    Sort(members);
+    families_->sorted[family] = 1;
   }
-  return found.members;
+  return members;
 }
 
 std::vector<std::uint32_t> GroupIndex::MembersOf(const std::set<std::uint32_t>& families, Order order) {
@@ -305,6 +320,17 @@ void GroupIndex::Materialise(std::size_t k, std::span<const std::uint32_t> group
 
 std::size_t GroupIndex::bytes() const { return strings_.bytes() + words_.size() * 8 + slots_.size() * sizeof(Slot) + sorted_.size() * 4; }
 
+std::size_t GroupIndex::GrowthFor(std::size_t groups) const {
+  const std::size_t wanted = count_ + groups;
+  std::size_t growth = strings_.GrowthFor(groups);
+  std::size_t slots = slots_.size();
+  while (wanted * 2 > slots) slots *= 2;
+  if (slots != slots_.size()) growth += slots * sizeof(Slot);
+  if (wanted * stride_ > words_.capacity()) growth += std::max(wanted * stride_, words_.capacity() * 2) * 8;
+  if (wanted > sorted_.capacity()) growth += std::max(wanted, sorted_.capacity() * 2) * 4;
+  return growth;
+}
+
 void GroupIndex::Save(ByteWriter& out) const {
   out.PutVarint(count_);
   for (std::uint32_t group = 0; group < count_; ++group) {
@@ -342,7 +368,7 @@ Status GroupIndex::Load(ByteReader& in) {
 }
 
 std::vector<std::uint32_t> GroupIndex::Compact(const std::vector<std::uint8_t>& alive) {
-  GroupIndex fresh(Schema{}, {}, {}, {});
+  GroupIndex fresh(Schema{}, {}, {}, {}, memory_);
   fresh.by_ = by_;
   fresh.family_ = family_;
   fresh.order_ = order_;

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <memory_resource>
 #include <set>
 #include <span>
 #include <string>
@@ -24,7 +26,9 @@ class GroupIndex {
  public:
   // `by`: columns of `rows`. `first`: positions in `by` that make up a result group (one location): rows of one stand together in the
   // canonical order. `family`: positions determined by `first`; groups that agree in them are a family, whose results change together.
-  GroupIndex(const Schema& rows, std::vector<int> by, const std::vector<int>& first, std::vector<int> family);
+  // `memory`: where it lives, which must outlive it.
+  GroupIndex(const Schema& rows, std::vector<int> by, const std::vector<int>& first, std::vector<int> family,
+             std::pmr::memory_resource* memory = std::pmr::get_default_resource());
 
   // groups[i] = number of the key of row rows[i].
   void Assign(const ColumnBatch& batch, std::span<const std::uint32_t> rows, std::span<std::uint32_t> groups);
@@ -44,6 +48,8 @@ class GroupIndex {
   std::string_view StringAt(std::size_t k, std::uint32_t group) const { return strings_.at(static_cast<std::uint32_t>(word(group, k))); }
   bool IsNull(std::size_t k, std::uint32_t group) const { return nullable_ && (word(group, by_.size()) >> k & 1) != 0; }
   std::size_t bytes() const;
+  // Bytes taken at most when `groups` new ones come.
+  std::size_t GrowthFor(std::size_t groups) const;
 
   void Save(ByteWriter& out) const;
   Status Load(ByteReader& in);
@@ -76,19 +82,24 @@ class GroupIndex {
   std::size_t stride_;
   std::uint64_t seed_;
   StringDictionary strings_;
-  std::vector<std::uint64_t> words_;
+  std::pmr::memory_resource* memory_;
+  std::pmr::vector<std::uint64_t> words_;
   std::uint32_t count_ = 0;
-  std::vector<Slot> slots_;
+  std::pmr::vector<Slot> slots_;
   std::uint64_t mask_;
-  std::vector<std::uint32_t> ranks_;  // of the first texts of strings_, in byte order
-  std::vector<std::uint32_t> sorted_;
-  struct Family {
-    std::vector<std::uint32_t> members;
-    bool sorted = true;
+  std::pmr::vector<std::uint32_t> ranks_;  // of the first texts of strings_, in byte order
+  std::pmr::vector<std::uint32_t> sorted_;
+  // Many small pieces that go all at once.
+  struct Families {
+    explicit Families(std::pmr::memory_resource* memory)
+        : pool({.max_blocks_per_chunk = 1 << 16, .largest_required_pool_block = 4096}, memory) {}
+    std::pmr::unsynchronized_pool_resource pool;
+    std::pmr::vector<std::uint32_t> of{&pool};                       // a group
+    std::pmr::vector<std::pmr::vector<std::uint32_t>> members{&pool};  // a family
+    std::pmr::vector<std::uint8_t> sorted{&pool};                    // a family: are its members?
+    std::pmr::unordered_map<std::pmr::string, std::uint32_t> numbers{&pool};  // by the words of the family's columns
   };
-  std::vector<std::uint32_t> family_of_;
-  std::vector<Family> families_;
-  std::unordered_map<std::string, std::uint32_t> family_numbers_;  // by the words of the family's columns
+  std::unique_ptr<Families> families_;
   std::vector<std::uint64_t> scratch_words_;
   std::vector<std::uint64_t> scratch_hashes_;
 };

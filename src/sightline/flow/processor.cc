@@ -20,7 +20,7 @@ Processor::Processor(const Plan& plan, int root, Options options)
       out_of_orderness_(dataset_.watermark.out_of_orderness.count()),
       ahead_max_(dataset_.watermark.ahead_max.count()),
       event_time_column_(static_cast<std::size_t>(dataset_.contract->event_time)),
-      windows_(root_) {
+      windows_(root_, options_.memory != nullptr ? options_.memory : std::pmr::get_default_resource()) {
   for (std::size_t i = 0; i < plan.pipelines.size(); ++i) {
     if (plan.pipelines[i].root != root) continue;
     members_.push_back(static_cast<int>(i));
@@ -39,9 +39,9 @@ Processor::Processor(const Plan& plan, int root, Options options)
     const auto* dedupe = std::get_if<DedupeOp>(&op);
     if (dedupe == nullptr) continue;
     if (dedupe->plain) {
-      ids64_ = std::make_unique<DedupeTable<std::uint64_t>>(dedupe->within, out_of_orderness_, options_.seed);
+      ids64_ = std::make_unique<DedupeTable<std::uint64_t>>(dedupe->within, out_of_orderness_, options_.seed, options_.memory);
     } else {
-      ids128_ = std::make_unique<DedupeTable<Hash128>>(dedupe->within, out_of_orderness_, options_.seed);
+      ids128_ = std::make_unique<DedupeTable<Hash128>>(dedupe->within, out_of_orderness_, options_.seed, options_.memory);
     }
   }
   for (std::size_t i = 0; i < root_.close_ops.size(); ++i) {
@@ -57,8 +57,10 @@ Processor::Processor(const Plan& plan, int root, Options options)
 }
 
 void Processor::Process(const Input& input) {
+  const std::int64_t before = watermark_;
   BeginBatch(input, nullptr);
   ScanTimes(input, nullptr);
+  KeepToLimits(input, before);
   RunRowOps(input, true);
   CountWindows(input.decoded->rows);
   EndBatch(input);
@@ -130,6 +132,41 @@ void Processor::ScanTimes(const Input& input, const std::vector<std::uint8_t>* t
 void Processor::Refuse(std::uint32_t row, Verdict verdict) {
   ++counters_.verdicts[static_cast<std::size_t>(verdict)];
   notes_.push_back({.record = input_->decoded->record_of[row], .verdict = verdict, .reject = -1});
+}
+
+// What there is no room for is refused before anything is remembered of it. Time goes on all the same, so that windows close.
+void Processor::KeepToLimits(const Input& input, std::int64_t watermark) {
+  const TopicPartition place{dataset_.topic, input.partition};
+  if (recount_ != nullptr) {
+    if (refused_.size() == 0) return;
+    std::erase_if(selected_, [&](std::uint32_t row) { return refused_.Contains(place, input.base + input.decoded->record_of[row]); });
+    return;
+  }
+  if (options_.memory == nullptr || recovering_) return;
+  const std::size_t taken = RoomFor(selected_.size(), watermark);
+  if (taken == selected_.size()) [[likely]]
+    return;
+  for (std::size_t i = taken; i < selected_.size(); ++i) Refuse(selected_[i], Verdict::kStateLimit);
+  // Those between them were refused for something else: one range is enough.
+  for (std::uint32_t record = input.decoded->record_of[selected_[taken]]; record < input.decoded->seen; ++record) {
+    refused_.Insert(place, input.base + record);
+  }
+  selected_.resize(taken);
+}
+
+// How many of so many records may be taken in, each of which may have to be remembered on its own.
+std::size_t Processor::RoomFor(std::size_t records, std::int64_t watermark) {
+  const auto fits = [&](std::size_t n) {
+    return n == 0 ||
+           options_.memory->HasRoom(windows_.GrowthFor(n) + (ids64_ ? ids64_->GrowthFor(n) : 0) + (ids128_ ? ids128_->GrowthFor(n) : 0));
+  };
+  if (fits(records)) [[likely]]
+    return records;
+  windows_.Compact();
+  if (ids64_) ids64_->Compact(watermark);
+  if (ids128_) ids128_->Compact(watermark);
+  while (!fits(records)) records /= 2;
+  return records;
 }
 
 template <typename Judge>
@@ -469,7 +506,10 @@ void Processor::WriteDeadLetters(const Input& input) {
       const auto row = static_cast<std::size_t>(at - decoded.record_of.begin());
       letter.original = decoded.records[row];
       letter.field = dataset_.watermark.on;
-      if (note.unreachable) {
+      if (note.verdict == Verdict::kStateLimit) {
+        letter.field = {};
+        cause = options_.memory->WhyFull();
+      } else if (note.unreachable) {
         cause = "offered again, but the log no longer reaches back far enough to count its windows anew";
       } else if (note.verdict == Verdict::kLate) {
         cause = "its windows were closed: the watermark stood at " + std::to_string(before_[row]);
@@ -525,6 +565,7 @@ void Processor::SaveState(std::string& out) const {
     writer.Put(mark.newest);
   }
   taken_.Save(writer);
+  refused_.Save(writer);
 }
 
 Status Processor::LoadState(std::string_view bytes) {
@@ -567,7 +608,8 @@ Status Processor::LoadState(std::string_view bytes) {
     marks_.push_back(mark);
   }
   const bool taken = taken_.Load(reader);
-  if (!taken || !reader.done())
+  const bool refused = refused_.Load(reader);
+  if (!taken || !refused || !reader.done())
     return Fail(ErrorKind::kCorruption, "the snapshot of pipeline " + root_.name + " has bytes left over or is cut off");
   return {};
 }

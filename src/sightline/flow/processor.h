@@ -58,6 +58,7 @@ class Processor final : public PartitionState {
     std::uint64_t seed = 0;                // of hashed dedupe keys; kept with the state
     LiveSink* live = nullptr;              // open windows go there; null: nobody watches
     std::string only;                      // put out the results of this pipeline alone; empty: of all
+    StateMemory* memory = nullptr;         // where its state lives, which must outlive it; null: memory without a limit
   };
   // `plan` must outlive the processor; `root` is the index of a root pipeline.
   Processor(const Plan& plan, int root, Options options);
@@ -70,6 +71,9 @@ class Processor final : public PartitionState {
   // correction: its windows are counted anew from the log, which still holds its records from `log_start` on; where that is too late it
   // stays late.
   Status Replay(const Input& input, std::span<const ReplayKey> keys, std::int64_t log_start, const Recount& recount);
+  // While input is processed again whose outputs were committed, nothing is refused for lack of room: it was not the first time. Records
+  // that are refused so depend on more than the input, so that what is put out until the next snapshot must be committed with that one.
+  void SetRecovering(bool on) { recovering_ = on; }
   // Letters that were taken by Replay.
   const OffsetSet& taken() const { return taken_; }
 
@@ -114,6 +118,8 @@ class Processor final : public PartitionState {
   void EndBatch(const Input& input);
   void MaybeMark();
   void ScanTimes(const Input& input, const std::vector<std::uint8_t>* taken);
+  void KeepToLimits(const Input& input, std::int64_t watermark);
+  std::size_t RoomFor(std::size_t records, std::int64_t watermark);
   void RunRowOps(const Input& input, bool dedupe);
   Status CountLate(const Input& input, std::int64_t log_start, const Recount& recount);
   // Counts `windows` anew; null where the log no longer reaches back.
@@ -153,6 +159,8 @@ class Processor final : public PartitionState {
   std::int64_t position_ = 0;  // next input position
   std::vector<Mark> marks_;  // ascending
   OffsetSet taken_;
+  OffsetSet refused_;  // input that there was no room for: it is not in the windows that the log says it is in
+  bool recovering_ = false;
   std::unique_ptr<RecountWindows> recount_;  // in a processor that counts windows anew
   std::int64_t forgotten_before_ = INT64_MIN;  // there: up to this watermark an id seen before its start may still be remembered
   bool uncertain_ = false;  // there: such a record was in a window

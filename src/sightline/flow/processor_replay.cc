@@ -18,8 +18,10 @@ std::int64_t HorizonOf(const PipelinePlan& plan) {
 }  // namespace
 
 Processor::Processor(const Processor& from, const Mark& mark, const std::set<std::int64_t>& windows)
-    : Processor(from.plan_, from.members_.front(), Options{.seed = from.options_.seed, .live = nullptr, .only = {}}) {
-  recount_ = std::make_unique<RecountWindows>(from.root_, windows);
+    : Processor(from.plan_, from.members_.front(),
+                Options{.seed = from.options_.seed, .live = nullptr, .only = {}, .memory = from.options_.memory}) {
+  recount_ = std::make_unique<RecountWindows>(from.root_, windows, from.options_.memory);
+  refused_ = from.refused_;
   references_ = from.references_;
   watermark_ = mark.watermark;
   last_append_ = mark.last_append;
@@ -39,9 +41,11 @@ Status Processor::Replay(const Input& input, std::span<const ReplayKey> keys, st
     taken[i] = 1;
     ++counters_.replayed[static_cast<std::size_t>(key.reason)];
   }
+  const std::int64_t before = watermark_;
   BeginBatch(input, &taken);
   if (keys.front().reason != Verdict::kLate) {
     ScanTimes(input, &taken);
+    KeepToLimits(input, before);
     RunRowOps(input, true);
     CountWindows(decoded.rows);
   } else {

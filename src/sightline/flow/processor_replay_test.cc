@@ -22,7 +22,8 @@ struct LogBatch {
 // A partition with its log, and a reader of its results and dead letters.
 class World {
  public:
-  explicit World(const testing::TopItems& system) : system_(system), decoder_(system.contract, {}), ranked_(Pipeline("top_items")) {
+  explicit World(const testing::TopItems& system, StateMemory* memory = nullptr)
+      : system_(system), memory_(memory), decoder_(system.contract, {}), ranked_(Pipeline("top_items")) {
     processor_ = Make();
   }
 
@@ -77,7 +78,7 @@ class World {
     return system_.plan->pipelines[static_cast<std::size_t>(system_.plan->Find(name))];
   }
   std::unique_ptr<Processor> Make() const {
-    return std::make_unique<Processor>(*system_.plan, 0, Processor::Options{.seed = 99, .live = nullptr, .only = {}});
+    return std::make_unique<Processor>(*system_.plan, 0, Processor::Options{.seed = 99, .live = nullptr, .only = {}, .memory = memory_});
   }
   void Add(LogBatch batch) {
     end_ += static_cast<std::int64_t>(batch.values.size());
@@ -141,6 +142,7 @@ class World {
   }
 
   const testing::TopItems& system_;
+  StateMemory* memory_;
   gate::Decoder decoder_;
   gate::Decoded decoded_;
   std::unique_ptr<Processor> processor_;
@@ -206,6 +208,73 @@ TEST(ReplayTest, WhenAllLateEventsAreOfferedAgainTheRowsAreThoseOfAWorldWithoutL
     settings.lateness = 1LL << 50;
     NaiveModel model(settings);
     for (const Event& event : all) model.Add(event);
+    EXPECT_EQ(world.rows(), model.Ranked());
+  }
+}
+
+// What a processor takes that remembers nothing yet.
+std::uint64_t StateAtStart(const testing::TopItems& system) {
+  StateMemory memory;
+  const World world(system, &memory);
+  return memory.memory_bytes();
+}
+
+TEST(ReplayTest, WhatFoundNoRoomIsALetterUntilItIsOfferedAgain) {
+  for (std::uint64_t seed = 1; seed <= 4; ++seed) {
+    SCOPED_TRACE(seed);
+    runtime::Random random(seed);
+    NaiveModel::Settings settings;
+    settings.out_of_orderness = 1'000;
+    settings.size = 60'000;
+    settings.every = seed % 2 == 0 ? 20'000 : 60'000;
+    settings.within = 60'000;
+    settings.top = 1'000'000;
+    const auto system = testing::MakeTopItems(settings);
+    StateMemory memory({.memory_max = StateAtStart(*system) + 400'000, .disk_max = 0});
+    World world(*system, &memory);
+    NaiveModel model(settings);
+    std::size_t offered = 0;
+    std::int64_t clock = 1'700'000'000'000 / 60'000 * 60'000;
+    std::int64_t id = 1;
+    const auto append = [&](std::size_t events, std::size_t items) {
+      std::vector<Event> batch;
+      for (std::size_t i = 0; i < events; ++i) {
+        clock += static_cast<std::int64_t>(random.Below(2));
+        batch.push_back({static_cast<std::int64_t>(random.Below(3)), id++, "item-" + std::to_string(random.Below(items)), clock});
+        model.Add(batch.back());
+      }
+      offered += events;
+      world.Append(batch);
+    };
+    // More keys than there is room for, window after window: each time the room comes back.
+    for (int window = 0; window < 3; ++window) {
+      const std::uint64_t counted = world.counters().of(Verdict::kCounted);
+      const std::uint64_t refused = world.counters().of(Verdict::kStateLimit);
+      for (int i = 0; i < 20; ++i) append(1 + random.Below(500), 1'000'000);
+      if (random.OneIn(2)) world.Restart();
+      EXPECT_GT(world.counters().of(Verdict::kCounted), counted + 500) << "window " << window;
+      EXPECT_GT(world.counters().of(Verdict::kStateLimit), refused) << "window " << window;
+      EXPECT_EQ(world.counters().in(), offered);
+      clock += 200'000;
+    }
+    ASSERT_EQ(world.letters().size(), world.counters().of(Verdict::kStateLimit));
+    const Result<DeadLetter> letter = DecodeDeadLetter(world.letters().front());
+    ASSERT_TRUE(letter);
+    EXPECT_EQ(letter->reason, Verdict::kStateLimit);
+    EXPECT_NE(letter->cause.find("state.memory_max"), std::string_view::npos) << letter->cause;
+    // Offered again they are late, and as late ones they are counted: no record is lost or counted twice.
+    append(1, 1);
+    std::size_t from = 0;
+    int rounds = 0;
+    for (std::size_t to = world.letters().size(); from < to; from = to, to = world.letters().size()) {
+      ASSERT_LT(++rounds, 50) << "there is room, and letters stay letters";
+      for (std::size_t at = from; at < to; at += 1000) world.Replay(at, std::min(at + 1000, to));
+      world.Replay(from, std::min(from + 100, to));  // taken already
+    }
+    world.Finish();
+    EXPECT_EQ(world.counters().in(), offered);
+    EXPECT_EQ(world.counters().of(Verdict::kCounted), offered);
+    EXPECT_EQ(world.counters().of(Verdict::kStateLimit), world.counters().replayed[static_cast<std::size_t>(Verdict::kStateLimit)]);
     EXPECT_EQ(world.rows(), model.Ranked());
   }
 }

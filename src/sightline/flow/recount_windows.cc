@@ -2,14 +2,16 @@
 
 namespace sightline::flow {
 
-RecountWindows::RecountWindows(const PipelinePlan& plan, const std::set<std::int64_t>& starts) : size_(plan.window.size.count()) {
+RecountWindows::RecountWindows(const PipelinePlan& plan, const std::set<std::int64_t>& starts, std::pmr::memory_resource* memory)
+    : size_(plan.window.size.count()) {
   single_.rows = plan.rows;
   single_.group_by = plan.group_by;
   single_.aggregates = plan.aggregates;
   single_.shape = plan.shape;
   single_.family = plan.family;
   single_.window = {.size = plan.window.size, .every = plan.window.size, .allowed_lateness = std::chrono::milliseconds(0)};
-  for (const std::int64_t start : starts) stores_[start] = std::make_unique<WindowStore>(single_);
+  if (memory == nullptr) memory = std::pmr::get_default_resource();
+  for (const std::int64_t start : starts) stores_[start] = std::make_unique<WindowStore>(single_, memory);
 }
 
 RecountWindows::Families RecountWindows::Add(const ColumnBatch& batch, std::span<const std::uint32_t> rows,

@@ -16,7 +16,8 @@ namespace sightline::flow {
 // is gone. Each window is counted on its own: which records it holds depends on when it was closed. Not thread-safe.
 class RecountWindows {
  public:
-  RecountWindows(const PipelinePlan& plan, const std::set<std::int64_t>& starts);
+  // `memory`: where they live, which must outlive them; null: the default.
+  RecountWindows(const PipelinePlan& plan, const std::set<std::int64_t>& starts, std::pmr::memory_resource* memory = nullptr);
 
   bool Has(std::int64_t start) const { return stores_.contains(start); }
   std::int64_t first_start() const { return stores_.begin()->first; }

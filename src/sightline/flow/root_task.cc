@@ -32,7 +32,8 @@ class RootTask final : public Task {
     settings.partition = partition_;
     settings.seed = context_.seed;
     const auto make = [&](std::uint64_t seed) {
-      auto made = std::make_unique<Processor>(context_.plan, root_, Processor::Options{.seed = seed, .live = context_.live, .only = {}});
+      auto made = std::make_unique<Processor>(
+          context_.plan, root_, Processor::Options{.seed = seed, .live = context_.live, .only = {}, .memory = context_.memory});
       processor_ = made.get();
       return made;
     };
@@ -40,6 +41,7 @@ class RootTask final : public Task {
                                                              {start}, context_.versions, make));
     SL_ASSIGN_OR_RETURN(reader_, context_.bus.OpenReader(inputs_[0], Offset(committed_->positions()[0])));
     last_commit_ = last_snapshot_ = context_.runtime.clock.MonotonicNs();
+    refused_before_ = Refused();
     KeepStatus();
     return {};
   }
@@ -116,6 +118,7 @@ class RootTask final : public Task {
     for (const std::int64_t stop : {committed_->next_activation(), committed_->replay_end()}) {
       if (stop > at && stop - at < static_cast<std::int64_t>(end - pending_)) end = pending_ + static_cast<std::size_t>(stop - at);
     }
+    processor_->SetRecovering(committed_->replaying());
     SL_ASSIGN_OR_RETURN(pending_, Put(*processor_, decoder_, decoded_, batch_, pending_, end));
     SL_TRY(committed_->Advance(0, batch_.base.value + static_cast<std::int64_t>(pending_)));
     return true;
@@ -188,7 +191,9 @@ class RootTask final : public Task {
     const bool snapshot =
         snapshot_due_ || committed_->since_snapshot() >= policy.snapshot_records ||
         (committed_->since_snapshot() > 0 && now - last_snapshot_ >= std::chrono::nanoseconds(policy.snapshot_interval).count());
-    const bool commit = committed_->uncommitted() && (!more || now - last_commit_ >= std::chrono::nanoseconds(policy.interval).count());
+    // What was refused for lack of room need not be so when the same input is processed again: only a snapshot settles it.
+    const bool commit = committed_->uncommitted() && Refused() == refused_before_ &&
+                        (!more || now - last_commit_ >= std::chrono::nanoseconds(policy.interval).count());
     if (!snapshot && !commit) return {};
     last_commit_ = now;
     if (snapshot) {
@@ -206,8 +211,11 @@ class RootTask final : public Task {
     SL_TRY(MakeInputDurable());
     SL_TRY(committed_->TakeSnapshot());
     snapshot_due_ = false;
+    refused_before_ = Refused();
     return context_.bus.CommitOffset("flow." + plan_.name, inputs_[0], Offset(committed_->snapshot_positions()[0]));
   }
+
+  std::uint64_t Refused() const { return processor_->counters().of(Verdict::kStateLimit); }
 
   void KeepStatus() {
     last_status_ = context_.runtime.clock.MonotonicNs();
@@ -255,6 +263,7 @@ class RootTask final : public Task {
   bus::Batch batch_;
   std::size_t pending_ = 0, pending_end_ = 0;
   bool snapshot_due_ = false;
+  std::uint64_t refused_before_ = 0;  // for lack of room, up to the newest snapshot
   std::uint64_t seen_change_ = UINT64_MAX;
   std::int64_t last_commit_ = 0, last_snapshot_ = 0, last_live_ = 0, last_status_ = 0;
   mutable std::mutex status_mutex_;

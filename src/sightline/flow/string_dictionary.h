@@ -1,7 +1,7 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
+#include <memory_resource>
 #include <string_view>
 #include <vector>
 
@@ -14,7 +14,8 @@ namespace sightline::flow {
 // dictionary; a generation of it is dropped with the windows that used it.
 class StringDictionary {
  public:
-  StringDictionary();
+  // `memory`: where it lives, which must outlive it.
+  explicit StringDictionary(std::pmr::memory_resource* memory = std::pmr::get_default_resource());
   std::uint32_t Intern(std::string_view text) {
     const std::uint32_t hash = HashOf(text);
     for (std::uint32_t at = hash & mask_;; at = (at + 1) & mask_) {
@@ -25,6 +26,8 @@ class StringDictionary {
   }
   std::string_view at(std::uint32_t id) const { return strings_[id]; }
   std::uint32_t size() const { return static_cast<std::uint32_t>(strings_.size()); }
+  // Bytes taken at most when `strings` new ones come; their text is put at 16 bytes each.
+  std::size_t GrowthFor(std::size_t strings) const;
   std::size_t bytes() const { return arena_bytes_ + slots_.size() * sizeof(Slot) + strings_.capacity() * sizeof(std::string_view); }
 
  private:
@@ -65,12 +68,13 @@ class StringDictionary {
   }
   std::uint32_t Add(std::string_view text, std::uint32_t hash);
   void Grow();
+  std::size_t NextArena() const;
 
   std::uint64_t seed_;
   std::uint32_t mask_;
-  std::vector<Slot> slots_;
-  std::vector<std::string_view> strings_;
-  std::vector<std::unique_ptr<char[]>> arena_;
+  std::pmr::vector<Slot> slots_;
+  std::pmr::vector<std::string_view> strings_;
+  std::pmr::vector<std::pmr::vector<char>> arena_;
   std::size_t arena_used_ = 0;
   std::size_t arena_size_ = 0;
   std::size_t arena_bytes_ = 0;

@@ -46,6 +46,7 @@ struct TaskContext {
   gate::Decoder::Limits limits;
   std::uint64_t seed = 0;
   std::optional<StartAt> from = std::nullopt;  // where a changed pipeline begins; without it state of another plan is an error
+  StateMemory* memory = nullptr;               // of all tasks; null: memory without a limit
 };
 
 // A reading of one task for metrics and the status page.

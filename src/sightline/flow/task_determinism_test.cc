@@ -2,6 +2,8 @@
 // batches, the commits and the restarts.
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+#include <filesystem>
 #include <map>
 #include <memory>
 
@@ -25,6 +27,7 @@ struct Course {
   std::uint64_t seed = 1;
   std::size_t batch_max = 1000;
   bool disturbed = false;  // steps, commits, snapshots, restarts and power failures at random
+  StateMemory* memory = nullptr;
 };
 
 class TaskRun {
@@ -85,7 +88,8 @@ class TaskRun {
                                                          .live = nullptr,
                                                          .policy = policy,
                                                          .limits = {},
-                                                         .seed = random_.Next()});
+                                                         .seed = random_.Next(),
+                                                         .memory = course_.memory});
     for (std::int32_t p = 0; p < kPartitions; ++p) Keep(OpenRootTask(*context_, plan.Find("counts"), Partition(p)));
     Keep(OpenMergeTask(*context_, plan.Find("over_all")));
   }
@@ -220,6 +224,38 @@ TEST_P(TaskDeterminism, EqualsTheNaiveModelWhateverBatchesCommitsAndRestarts) {
   }
 }
 
+// Each piece is a file of the real disk, which takes its time: fewer of them.
+class TaskInFiles : public TaskDeterminism {};
+
+// Where the state lives changes nothing: none in memory but small pieces, all that is a page or more in files.
+TEST_P(TaskInFiles, PutsOutTheSameBytes) {
+  const std::unique_ptr<Input> input = testing::MakePartitionedInput(GetParam(), testing::Ticks::kSome);
+  ASSERT_NE(input, nullptr);
+  SCOPED_TRACE(input->naive.ToString());
+  TaskRun whole(*input, {.seed = 1, .batch_max = 1000, .disturbed = false});
+  const Topics undisturbed = whole.Go();
+  ASSERT_FALSE(HasFatalFailure());
+  std::string directory = ::testing::TempDir() + "task_state_XXXXXX";
+  ASSERT_NE(mkdtemp(directory.data()), nullptr);
+  StateMemory memory({.memory_max = 0, .disk_max = 1ULL << 30, .directory = directory, .file_from = 4096});
+  {
+    TaskRun run(*input, {.seed = GetParam(), .batch_max = 50, .disturbed = true, .memory = &memory});
+    const Topics topics = run.Go();
+    ASSERT_FALSE(HasFatalFailure());
+    EXPECT_GT(memory.disk_bytes(), 0U);
+    for (const auto& [topic, records] : undisturbed) {
+      if (topic.starts_with(Plan::ResultsTopic("over_all"))) continue;
+      EXPECT_TRUE(topics.at(topic) == records) << topic;
+    }
+    EXPECT_EQ(run.counters().verdicts, whole.counters().verdicts);
+  }
+  EXPECT_EQ(memory.disk_bytes(), 0U);
+  EXPECT_EQ(memory.memory_bytes(), 0U);
+  EXPECT_TRUE(std::filesystem::is_empty(directory));
+  std::filesystem::remove_all(directory);
+}
+
+INSTANTIATE_TEST_SUITE_P(Seeds, TaskInFiles, ::testing::Range<std::uint64_t>(1, 15, 4));
 INSTANTIATE_TEST_SUITE_P(Seeds, TaskDeterminism, ::testing::Range<std::uint64_t>(1, 15));
 
 }  // namespace

@@ -26,15 +26,19 @@ std::vector<int> ResultGroupOf(const PipelinePlan& plan) {
 
 }  // namespace
 
-WindowStore::WindowStore(const PipelinePlan& plan)
+WindowStore::WindowStore(const PipelinePlan& plan, std::pmr::memory_resource* memory)
     : plan_(plan),
+      memory_(memory),
       size_(plan.window.size.count()),
       every_(plan.window.every.count()),
       lateness_(plan.window.allowed_lateness.count()),
       pane_ms_(std::gcd(size_, every_)),
       use_running_(size_ != pane_ms_),
       plain_count_(true),
-      index_(plan.rows, plan.group_by, ResultGroupOf(plan), plan.family) {
+      index_(plan.rows, plan.group_by, ResultGroupOf(plan), plan.family, memory),
+      texts_(memory),
+      running_(memory),
+      merged_(memory) {
   for (const Aggregate& aggregate : plan.aggregates) {
     const AggregateColumn column(aggregate);
     use_running_ = use_running_ && column.invertible();
@@ -46,9 +50,9 @@ WindowStore::WindowStore(const PipelinePlan& plan)
 }
 
 WindowStore::Pane WindowStore::MakePane(std::int64_t start) const {
-  Pane pane;
+  Pane pane(memory_);
   pane.start = start;
-  for (const Aggregate& aggregate : plan_.aggregates) pane.columns.emplace_back(aggregate);
+  for (const Aggregate& aggregate : plan_.aggregates) pane.columns.emplace_back(aggregate, memory_);
   return pane;
 }
 
@@ -259,11 +263,20 @@ void WindowStore::Advance(std::int64_t watermark) {
     dropped = true;
   }
   last_pane_ = SIZE_MAX;
-  if (dropped) MaybeCompact();
+  dropped_ = dropped_ || dropped;
+  if (dropped) MaybeCompact(false);
 }
 
-void WindowStore::MaybeCompact() {
-  if (index_.size() < compact_at_) return;
+void WindowStore::Compact() {
+  // Pending notes hold family numbers of this numbering: wait until they are taken.
+  if (!dropped_ || !corrected_.empty() || !touched_.empty()) return;
+  dropped_ = false;
+  MaybeCompact(true);
+}
+
+void WindowStore::MaybeCompact(bool forced) {
+  if (forced || texts_.size() >= texts_compact_at_) CompactTexts();
+  if (index_.size() < compact_at_ && !forced) return;
   std::vector<std::uint8_t> alive(index_.size(), 0);
   for (const Pane& pane : panes_) {
     for (std::size_t group = 0; group < std::min<std::size_t>(alive.size(), pane.events.size()); ++group) {
@@ -274,11 +287,11 @@ void WindowStore::MaybeCompact() {
   if (!corrected_.empty() || !touched_.empty()) return;
   const auto living = static_cast<std::uint32_t>(std::count(alive.begin(), alive.end(), 1));
   compact_at_ = std::max<std::uint32_t>(1U << 16, living * 2);
-  if (index_.size() < compact_at_) return;
+  if (forced ? living == index_.size() : index_.size() < compact_at_) return;
   const std::vector<std::uint32_t> moved = index_.Compact(alive);
   ++numbering_;
   const auto remap = [&](Pane& pane) {
-    std::vector<std::uint64_t> events(index_.size());
+    std::pmr::vector<std::uint64_t> events(index_.size(), memory_);
     for (std::size_t group = 0; group < std::min(moved.size(), pane.events.size()); ++group) {
       if (moved[group] != GroupIndex::kGone) events[moved[group]] = pane.events[group];
     }
@@ -287,6 +300,42 @@ void WindowStore::MaybeCompact() {
   };
   for (Pane& pane : panes_) remap(pane);
   remap(running_);
+}
+
+// A dictionary of those that panes still hold. What else held texts is scratch and made anew before it is used.
+void WindowStore::CompactTexts() {
+  const bool any = std::ranges::any_of(running_.columns, &AggregateColumn::keeps_texts);
+  if (!any) return;
+  StringDictionary fresh(memory_);
+  merged_ = MakePane(0);
+  for (Pane& pane : panes_) {
+    for (AggregateColumn& column : pane.columns) {
+      if (column.keeps_texts()) column.RenumberTexts(texts_, fresh);
+    }
+  }
+  texts_ = std::move(fresh);
+  texts_compact_at_ = std::max<std::uint32_t>(1U << 16, texts_.size() * 2);
+}
+
+std::size_t WindowStore::GrowthFor(std::size_t records) const {
+  const std::size_t wanted = index_.size() + records;
+  const std::size_t room = std::max<std::size_t>(wanted + wanted / 4, 1024);
+  std::size_t width = sizeof(std::uint64_t);
+  std::size_t growth = index_.GrowthFor(records);
+  bool texts = false;
+  for (const AggregateColumn& column : running_.columns) {
+    width += column.width();
+    texts = texts || column.keeps_texts();
+  }
+  for (const Aggregate& aggregate : plan_.aggregates) {
+    if (aggregate.kind == AggregateKind::kCountDistinct) growth += records * 64;
+  }
+  if (texts) growth += texts_.GrowthFor(records);
+  // A pane begins; the newest and the sum of the open ones are fitted to the new groups.
+  std::size_t fitted = 1;
+  if (!panes_.empty() && panes_.back().events.size() < wanted) ++fitted;
+  if (pane_ms_ != size_ && (use_running_ ? running_ : merged_).events.size() < wanted) ++fitted;
+  return growth + fitted * room * width;
 }
 
 std::size_t WindowStore::bytes() const {

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <memory_resource>
 #include <set>
 #include <span>
 #include <utility>
@@ -22,8 +23,8 @@ namespace sightline::flow {
 // taken away once. Windows are [k * every, k * every + size), aligned to the epoch. Not thread-safe.
 class WindowStore {
  public:
-  // `plan` is a root pipeline's and must outlive the store.
-  explicit WindowStore(const PipelinePlan& plan);
+  // `plan` is a root pipeline's; `memory` is where the store lives. Both must outlive it.
+  explicit WindowStore(const PipelinePlan& plan, std::pmr::memory_resource* memory = std::pmr::get_default_resource());
 
   // Adds rows[i] (event time times[i], not late for all its windows); returns the group number of each, valid until the next
   // call. The watermark must not cross a Boundary() between the rows.
@@ -63,14 +64,19 @@ class WindowStore {
   std::uint64_t numbering() const { return numbering_; }
   std::size_t open_panes() const { return panes_.size(); }
   std::size_t bytes() const;
+  // Bytes taken at most when `records` come that are all in new groups, and a pane begins.
+  std::size_t GrowthFor(std::size_t records) const;
+  // Forgets groups and texts that no window needs any more, however few. Changes nothing that is put out.
+  void Compact();
   void Save(ByteWriter& out) const;
   Status Load(ByteReader& in);
 
  private:
   struct Pane {
+    explicit Pane(std::pmr::memory_resource* memory) : events(memory) {}
     std::int64_t start = 0;
     bool in_running = false;
-    std::vector<std::uint64_t> events;     // a group
+    std::pmr::vector<std::uint64_t> events;  // a group
     std::vector<AggregateColumn> columns;  // one an aggregate
   };
   Pane MakePane(std::int64_t start) const;
@@ -85,10 +91,12 @@ class WindowStore {
   Pane* Window(std::int64_t start, bool may_move);
   void FindCorrectable();
   void MoveRunning(std::int64_t start);
-  void MaybeCompact();
+  void MaybeCompact(bool forced);
+  void CompactTexts();
   void FillRows(const Pane& window, std::span<const std::uint32_t> groups, ColumnBatch& rows, std::vector<std::uint64_t>& events);
 
   const PipelinePlan& plan_;
+  std::pmr::memory_resource* memory_;
   std::int64_t size_, every_, lateness_, pane_ms_;
   bool use_running_;
   bool has_overflow_ = false;
@@ -106,6 +114,8 @@ class WindowStore {
   Pane merged_;
   Families corrected_, touched_;
   std::uint32_t compact_at_ = 1U << 16;
+  std::uint32_t texts_compact_at_ = 1U << 16;
+  bool dropped_ = false;               // a pane, since groups were last looked through
   std::uint64_t numbering_ = 1;
   std::vector<std::uint32_t> group_of_, present_;
   std::vector<std::uint8_t> overflow_;
