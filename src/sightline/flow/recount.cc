@@ -7,16 +7,6 @@
 namespace sightline::flow {
 namespace {
 
-// The topics of a root's commit points, in their order.
-std::vector<std::string> OwnedTopics(const Plan& plan, int root) {
-  std::vector<std::string> topics;
-  for (const PipelinePlan& pipeline : plan.pipelines) {
-    if (pipeline.root == root) topics.push_back(Plan::ResultsTopic(pipeline.name));
-  }
-  topics.push_back(Plan::DeadLetterTopic(plan.pipelines[static_cast<std::size_t>(root)].name));
-  return topics;
-}
-
 Result<std::optional<Recovered>> ReadJournal(const TaskContext& context, int root, Partition partition) {
   const PipelinePlan& pipeline = context.plan.pipelines[static_cast<std::size_t>(root)];
   return Journal::Read(context.runtime, JournalDirectory(context.directory, pipeline, partition), FamilyFingerprint(context.plan, root));
@@ -112,11 +102,11 @@ Status PublishCommitted(const TaskContext& context) {
   for (std::size_t i = 0; i < context.plan.pipelines.size(); ++i) {
     const int root = static_cast<int>(i);
     if (context.plan.pipelines[i].root != root) continue;
-    const std::vector<std::string> topics = OwnedTopics(context.plan, root);
     for (Partition partition(0); partition.value < PartitionsOf(context.plan, root); ++partition.value) {
       SL_ASSIGN_OR_RETURN(const std::optional<Recovered> recovered, ReadJournal(context, root, partition));
       if (!recovered) continue;
-      if (recovered->other_plan) continue;  // it says so where its state is looked at
+      // Also what another plan committed: the topics are named there.
+      const std::vector<std::string>& topics = recovered->snapshot.topics;
       if (recovered->last.outputs.size() != topics.size())
         return Fail(ErrorKind::kCorruption, context.plan.pipelines[i].name + ": the journal was written for other topics");
       for (std::size_t t = 0; t < topics.size(); ++t) {
