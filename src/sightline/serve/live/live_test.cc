@@ -172,14 +172,23 @@ class LiveTest : public ::testing::Test {
     clock_.Advance(1s);
     board_.Declare(Shape(), 1);
   }
+  // A client and its stream hold each other until the connection ends.
+  ~LiveTest() override {
+    for (const auto& stream : streams_) stream->Gone();
+    loop_.Run();
+  }
   void Publish(const std::unique_ptr<Made>& made) { board_.Publish(Shape(), std::span(&made->group, 1)); }
   LiveRequest Ask(const Parameters& query) {
     auto request = ParseLiveRequest(*Shape(), query, principal_);
     if (!request) throw std::runtime_error(request.error().ToString());
     return *request;
   }
+  std::shared_ptr<FakeStream> MakeStream(bool slow) {
+    streams_.push_back(std::make_shared<FakeStream>(loop_, slow));
+    return streams_.back();
+  }
   std::shared_ptr<FakeStream> Join(const Parameters& query, bool slow = false) {
-    auto stream = std::make_shared<FakeStream>(loop_, slow);
+    auto stream = MakeStream(slow);
     hub_->Add(stream, Ask(query));
     loop_.Run();
     return stream;
@@ -198,6 +207,7 @@ class LiveTest : public ::testing::Test {
   FakeLoop loop_{clock_};
   LiveBoard board_{7, metrics_};
   std::shared_ptr<LiveHub> hub_ = LiveHub::Make(board_, loop_, clock_, metrics_);
+  std::vector<std::shared_ptr<FakeStream>> streams_;
 };
 
 TEST_F(LiveTest, SnapshotThenChanges) {
@@ -315,7 +325,7 @@ TEST_F(LiveTest, ResumeGivesWhatChangedSince) {
   client->Gone();
   Publish(Group(4, 0, ResultState::kOpen, {2}));
   Publish(Group(5, 0, ResultState::kOpen, {}));
-  auto back = std::make_shared<FakeStream>(loop_, false);
+  auto back = MakeStream(false);
   back->board = known;
   hub_->Add(back, Ask({{"rate", "all"}, {"resume", token}}));
   loop_.Run();
@@ -377,7 +387,7 @@ TEST_F(LiveTest, EveryClientConverges) {
     std::vector<Member> members;
     std::map<std::int64_t, std::int64_t> newest;
     const auto join = [&](Parameters query, bool slow, const FakeStream* before) {
-      auto stream = std::make_shared<FakeStream>(loop_, slow);
+      auto stream = MakeStream(slow);
       if (before != nullptr) {
         stream->board = before->board;
         query.emplace_back("resume", before->token);
