@@ -5,7 +5,7 @@
 # Targets `tests` (every test program), `tsan_tests` (those of SIGHTLINE_TSAN_STAGES), `fuzzers`, `header_check` and `programs` (the apps)
 # gather what they name.
 
-set(SIGHTLINE_TSAN_STAGES base runtime bus flow serve stores CACHE STRING "stages whose tests also run under ThreadSanitizer")
+set(SIGHTLINE_TSAN_STAGES base runtime bus flow serve CACHE STRING "stages whose tests also run under ThreadSanitizer")
 add_custom_target(tests)
 add_custom_target(tsan_tests)
 add_custom_target(header_check)
