@@ -111,9 +111,7 @@ Result<PipelineAudit> AuditPipeline(const AuditSource& source, const flow::Pipel
     SL_ASSIGN_OR_RETURN(const Counted counted, CountRecords(source.bus, pipeline.name, {dataset.topic, Partition(task.partition)},
                                                             Offset(origin), partition.start, Offset(task.positions[0])));
     audit.log_records += counted.records;
-    for (std::size_t v = 0; v < kVerdicts; ++v) {
-      replayed[v] += counted.replayed[v];
-    }
+    for (std::size_t v = 0; v < kVerdicts; ++v) replayed[v] += counted.replayed[v];
     audit.gone += counted.gone;
     audit.dropped += partition.dropped;
     audit.waiting += static_cast<std::uint64_t>(std::max<std::int64_t>(0, partition.visible.value - task.positions[0]));

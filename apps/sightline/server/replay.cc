@@ -4,6 +4,7 @@
 #include <set>
 #include <tuple>
 
+#include "apps/sightline/plan_input.h"
 #include "sightline/gate/decoder.h"
 #include "sightline/model/dead_letter.h"
 #include "sightline/model/partitioner.h"
@@ -24,10 +25,11 @@ class Run {
  public:
   Run(DataPlane& plane, const config::Config& config, const flow::Plan& plan, const flow::PipelinePlan& root,
       const serve::ReplayRequest& request)
-      : plane_(plane), plan_(plan), root_(root), request_(request), dataset_(*plan.FindDataset(root.from)) {
-    limits_ = {.record_bytes_max = static_cast<std::uint32_t>(config.limits.ingest.line_max),
-               .depth_max = static_cast<std::uint32_t>(config.limits.ingest.depth_max),
-               .fields_max = static_cast<std::uint32_t>(config.limits.ingest.fields_max)};
+      : plane_(plane),
+        root_(root),
+        request_(request),
+        dataset_(*plan.FindDataset(root.from)),
+        decoder_(*dataset_.contract, DecoderLimitsOf(config.limits.ingest)) {
     for (const flow::TaskStatus& task : plane.tasks()) {
       if (task.pipeline == root.name && task.taken != nullptr) taken_.push_back(task.taken);
     }
@@ -109,20 +111,18 @@ class Run {
 
   // Where the record belongs; nothing where it is still refused.
   Result<std::optional<Partition>> PartitionOf(const TopicPartition& from, Offset at, const DeadLetter& letter) {
-    gate::Decoder decoder(*dataset_.contract, limits_);
-    gate::Decoded decoded;
     const std::vector<std::string_view> one = {letter.original};
-    decoder.DecodeRecords(static_cast<bus::Encoding>(letter.encoding), one, decoded);
-    if (decoded.rows.rows != 1) {
-      const std::string cause = decoded.rejects.empty() ? "it holds no record" : decoded.rejects.front().cause;
+    decoder_.DecodeRecords(static_cast<bus::Encoding>(letter.encoding), one, decoded_);
+    if (decoded_.rows.rows != 1) {
+      const std::string cause = decoded_.rejects.empty() ? "it holds no record" : decoded_.rejects.front().cause;
       Refuse(from, at,
-             "it is still " + std::string(decoded.rejects.empty() ? "malformed" : VerdictName(decoded.rejects.front().verdict)) + ": " +
+             "it is still " + std::string(decoded_.rejects.empty() ? "malformed" : VerdictName(decoded_.rejects.front().verdict)) + ": " +
                  cause);
       return std::optional<Partition>();
     }
     if (letter.origin == DeadLetterOrigin::kTopic) return std::optional<Partition>(letter.partition);
     const Partitioner partitioner(dataset_.partitions);
-    return std::optional<Partition>(partitioner.Of(decoded.rows.columns[static_cast<std::size_t>(dataset_.partition_by)], 0));
+    return std::optional<Partition>(partitioner.Of(decoded_.rows.columns[static_cast<std::size_t>(dataset_.partition_by)], 0));
   }
 
   Status Refuse(const TopicPartition& from, Offset at, const std::string& why) {
@@ -166,11 +166,11 @@ class Run {
   }
 
   DataPlane& plane_;
-  const flow::Plan& plan_;
   const flow::PipelinePlan& root_;
   const serve::ReplayRequest& request_;
   const flow::DatasetPlan& dataset_;
-  gate::Decoder::Limits limits_;
+  gate::Decoder decoder_;
+  gate::Decoded decoded_;
   std::vector<std::shared_ptr<const flow::OffsetSet>> taken_;
   std::set<std::pair<TopicPartition, Offset>> wanted_;
   std::map<Key, Pending> pending_;

@@ -3,7 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "sightline/flow/string_dictionary.h"
 #include "sightline/runtime/simulated/simulated_clock.h"
 #include "sightline/runtime/simulated/simulated_file_system.h"
 
@@ -118,14 +117,6 @@ TEST_F(JournalTest, TheStateOfAnotherPlanIsNamedAsSuchAndGivesWayToASnapshot) {
   ASSERT_TRUE(again);
   ASSERT_TRUE(recovered_);
   EXPECT_FALSE(recovered_->other_plan);
-}
-
-TEST(StringDictionary, TheEmptyTextMayComeFirst) {
-  StringDictionary texts;
-  EXPECT_EQ(texts.Intern(""), 0U);
-  EXPECT_EQ(texts.Intern("person"), 1U);
-  EXPECT_EQ(texts.Intern(""), 0U);
-  EXPECT_EQ(texts.at(0), "");
 }
 
 }  // namespace

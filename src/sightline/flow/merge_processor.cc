@@ -79,12 +79,17 @@ Status MergeProcessor::Process(Partition partition, Offset offset, std::string_v
   window.changed = true;
   // A window that ended without any record of it is out as an empty one: what comes now corrects it.
   window.emitted = window.emitted || (final_to_ != kWatermarkNone.value && end <= final_to_);
+  Keep(window, partition, offset, record, bytes);
+  return {};
+}
+
+// The newest record of a group takes the place of the one before.
+void MergeProcessor::Keep(Window& window, Partition partition, Offset offset, const ResultRecord& record, std::string_view bytes) {
   window.first_offset.try_emplace(partition.value, offset.value);
   std::string& slot = window.groups[{partition.value, GroupKey(parent_.shape, record.rows, 0)}];
   bytes_ += bytes.size();
   bytes_ -= slot.size();
   slot = bytes;
-  return {};
 }
 
 Status MergeProcessor::Restore(Partition partition, Offset offset, std::string_view bytes) {
@@ -92,12 +97,7 @@ Status MergeProcessor::Restore(Partition partition, Offset offset, std::string_v
   ResultRecord record;
   SL_TRY(DecodeResult(bytes, parent_.shape.schema, record));
   const auto window = windows_.find(record.header.window_start.value);
-  if (record.closed || window == windows_.end()) return {};
-  window->second.first_offset.try_emplace(partition.value, offset.value);
-  std::string& slot = window->second.groups[{partition.value, GroupKey(parent_.shape, record.rows, 0)}];
-  bytes_ += bytes.size();
-  bytes_ -= slot.size();
-  slot = bytes;
+  if (!record.closed && window != windows_.end()) Keep(window->second, partition, offset, record, bytes);
   return {};
 }
 

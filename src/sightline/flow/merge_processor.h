@@ -60,6 +60,7 @@ class MergeProcessor final : public PartitionState {
     std::map<std::pair<std::int32_t, std::string>, std::string> groups;
   };
   bool IsGone(const ResultHeader& header) const;
+  void Keep(Window& window, Partition partition, Offset offset, const ResultRecord& record, std::string_view bytes);
   void Close(Partition partition, const ResultHeader& header);
   void EmitReady();
   void Emit(std::int64_t start, Window& window);

@@ -167,16 +167,7 @@ class MergeTask final : public Task {
     TaskStatus status;
     status.pipeline = plan_.name;
     status.merge = true;
-    for (std::size_t m = 0; m < processor_->members().size(); ++m) {
-      const MemberOutput& output = processor_->outputs()[m];
-      MemberOutput counts;
-      counts.rows_in = output.rows_in;
-      counts.rows_filtered = output.rows_filtered;
-      counts.rows_late = output.rows_late;
-      counts.rows_out = output.rows_out;
-      status.members.push_back(std::move(counts));
-      status.member_names.push_back(context_.plan.pipelines[static_cast<std::size_t>(processor_->members()[m])].name);
-    }
+    SetMembers(context_.plan, *processor_, status);
     status.positions = committed_->positions();
     status.origin = committed_->origin();
     status.watermark = processor_->watermark().value;

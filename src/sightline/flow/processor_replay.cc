@@ -64,17 +64,16 @@ Status Processor::Replay(const Input& input, std::span<const ReplayKey> keys, st
 // selected_ were late for all their windows: each window that they belong to is counted anew and put out as a correction.
 Status Processor::CountLate(const Input& input, std::int64_t log_start, const Recount& recount) {
   const ColumnBatch& rows = input.decoded->rows;
-  times_.clear();
+  std::vector<std::int64_t> times;
   std::set<std::int64_t> windows;
   for (const std::uint32_t row : selected_) {
     const std::int64_t time = event_times_[row];
-    times_.push_back(time);
+    times.push_back(time);
     for (std::int64_t start = windows_.FirstWindowOf(time); start <= windows_.LastWindowOf(time); start += root_.window.every.count()) {
       windows.insert(start);
     }
   }
   if (selected_.empty()) return {};
-  const std::vector<std::int64_t> times = times_;
   if (recount_ != nullptr) {
     EmitRecounted(*recount_, recount_->Add(rows, selected_, times, INT64_MIN));
     return {};

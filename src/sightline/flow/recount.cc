@@ -142,16 +142,7 @@ Result<TaskStatus> Recount(const TaskContext& context, int root, Partition parti
     return Fail(ErrorKind::kCorruption, pipeline.name + ": the journal was written for other topics");
   SL_TRY(Replay(context, root, partition, *recovered, processor).Run());
   status.counters = processor.counters();
-  for (std::size_t m = 0; m < processor.members().size(); ++m) {
-    const MemberOutput& output = processor.outputs()[m];
-    MemberOutput counts;
-    counts.rows_in = output.rows_in;
-    counts.rows_filtered = output.rows_filtered;
-    counts.rows_late = output.rows_late;
-    counts.rows_out = output.rows_out;
-    status.members.push_back(std::move(counts));
-    status.member_names.push_back(context.plan.pipelines[static_cast<std::size_t>(processor.members()[m])].name);
-  }
+  SetMembers(context.plan, processor, status);
   status.positions = recovered->last.inputs;
   status.origin = recovered->snapshot.origin;
   status.watermark = processor.watermark().value;

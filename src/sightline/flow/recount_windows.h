@@ -20,7 +20,6 @@ class RecountWindows {
   RecountWindows(const PipelinePlan& plan, const std::set<std::int64_t>& starts, std::pmr::memory_resource* memory = nullptr);
 
   bool Has(std::int64_t start) const { return stores_.contains(start); }
-  std::int64_t first_start() const { return stores_.begin()->first; }
   // Families whose records were added, by window.
   using Families = WindowStore::Families;
   // Adds rows[i] (event time times[i]) to each of the windows that it lies in and that begins at or after `kept_from`; others were

@@ -223,16 +223,7 @@ class RootTask final : public Task {
     status.pipeline = plan_.name;
     status.partition = partition_.value;
     status.counters = processor_->counters();
-    for (std::size_t m = 0; m < processor_->members().size(); ++m) {
-      const MemberOutput& output = processor_->outputs()[m];
-      MemberOutput counts;
-      counts.rows_in = output.rows_in;
-      counts.rows_filtered = output.rows_filtered;
-      counts.rows_late = output.rows_late;
-      counts.rows_out = output.rows_out;
-      status.members.push_back(std::move(counts));
-      status.member_names.push_back(context_.plan.pipelines[static_cast<std::size_t>(processor_->members()[m])].name);
-    }
+    SetMembers(context_.plan, *processor_, status);
     status.positions = committed_->positions();
     status.origin = committed_->origin();
     status.watermark = processor_->watermark().value;
@@ -286,6 +277,19 @@ Status HoldFrom(bus::Bus& bus, const std::string& group, const TopicPartition& i
   const auto held = bus.CommittedOffset(group, input);
   if (held && held->has_value()) return {};
   return bus.CommitOffset(group, input, start);
+}
+
+void SetMembers(const Plan& plan, const PartitionState& state, TaskStatus& status) {
+  for (std::size_t m = 0; m < state.members().size(); ++m) {
+    const MemberOutput& output = state.outputs()[m];
+    MemberOutput counts;
+    counts.rows_in = output.rows_in;
+    counts.rows_filtered = output.rows_filtered;
+    counts.rows_late = output.rows_late;
+    counts.rows_out = output.rows_out;
+    status.members.push_back(std::move(counts));
+    status.member_names.push_back(plan.pipelines[static_cast<std::size_t>(state.members()[m])].name);
+  }
 }
 
 std::int32_t PartitionsOf(const Plan& plan, int pipeline) {

@@ -68,6 +68,9 @@ struct TaskStatus {
   std::string error;           // empty while it runs
 };
 
+// Adds the names and row counts of a state's members to a status; the records that they put out stay where they are.
+void SetMembers(const Plan& plan, const PartitionState& state, TaskStatus& status);
+
 // Work on one partition, in steps; the caller's thread does everything. After an error the task is dead: it must be opened
 // anew, and goes on from its last commit. Step and the destructor belong to one thread at a time; status() to any.
 class Task {
