@@ -132,14 +132,15 @@ void AggregateColumn::MergeGroup(std::uint32_t into, const AggregateColumn& othe
   counts_[into] += other.counts_[from];
 }
 
-void AggregateColumn::Merge(const AggregateColumn& other, const StringDictionary& texts) {
-  const std::size_t groups = aggregate_.kind == AggregateKind::kCountDistinct ? other.sets_->of.size() : other.counts_.size();
-  for (std::uint32_t group = 0; group < groups; ++group) MergeGroup(group, other, group, texts);
+void AggregateColumn::Merge(const AggregateColumn& other, std::span<const std::uint32_t> groups, const StringDictionary& texts) {
+  for (const std::uint32_t group : groups) MergeGroup(group, other, group, texts);
 }
 
-void AggregateColumn::Subtract(const AggregateColumn& other) {
-  for (std::size_t group = 0; group < other.counts_.size(); ++group) counts_[group] -= other.counts_[group];
-  for (std::size_t group = 0; group < other.sums_.size(); ++group) sums_[group] -= other.sums_[group];
+void AggregateColumn::Subtract(const AggregateColumn& other, std::span<const std::uint32_t> groups) {
+  for (const std::uint32_t group : groups) {
+    if (!other.counts_.empty()) counts_[group] -= other.counts_[group];
+    if (!other.sums_.empty()) sums_[group] -= other.sums_[group];
+  }
 }
 
 void AggregateColumn::Clear() {
@@ -209,6 +210,7 @@ void AggregateColumn::Materialise(std::span<const std::uint32_t> groups, const S
 }
 
 void AggregateColumn::Remap(const std::vector<std::uint32_t>& moved, std::size_t groups) {
+  if (aggregate_.kind == AggregateKind::kCount) return;  // keeps nothing of its own
   AggregateColumn fresh(aggregate_, memory_);
   fresh.Resize(groups);
   for (std::size_t group = 0; group < moved.size(); ++group) {

@@ -30,9 +30,9 @@ class AggregateColumn {
   void Resize(std::size_t groups);
   // Takes in row `row` of `input` (null values change nothing); not called for count().
   void Add(std::uint32_t group, const Column& input, std::uint32_t row, StringDictionary& texts);
-  // Adds another pane's values group by group; Subtract undoes it (invertible() only).
-  void Merge(const AggregateColumn& other, const StringDictionary& texts);
-  void Subtract(const AggregateColumn& other);
+  // Adds another pane's values of these groups; Subtract undoes it (invertible() only).
+  void Merge(const AggregateColumn& other, std::span<const std::uint32_t> groups, const StringDictionary& texts);
+  void Subtract(const AggregateColumn& other, std::span<const std::uint32_t> groups);
   // Merges one group of another column of the same aggregate into one of this.
   void MergeGroup(std::uint32_t into, const AggregateColumn& other, std::uint32_t from, const StringDictionary& texts);
   bool invertible() const;

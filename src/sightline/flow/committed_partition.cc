@@ -38,6 +38,9 @@ Status LoadSnapshot(PartitionState& into, const Recovered& recovered, runtime::F
     SL_ASSIGN_OR_RETURN(ReferenceHandle table, versions(name, version));
     into.Activate(std::move(table));
   }
+  std::uint64_t id_bytes = 0;
+  for (const IdRunFile& kept : recovered.id_runs) id_bytes += kept.bytes;
+  into.ExpectDedupe(id_bytes);
   for (const IdRunFile& kept : recovered.id_runs) {
     SL_ASSIGN_OR_RETURN(const std::unique_ptr<runtime::File> file, files.Open(kept.path, runtime::OpenMode::kRead));
     SL_ASSIGN_OR_RETURN(const std::uint64_t size, file->Size());

@@ -137,6 +137,18 @@ void DedupeTable<Key>::EnsureRoom() {
 }
 
 template <typename Key>
+void DedupeTable<Key>::Reserve(std::uint64_t keys) {
+  const std::uint64_t share = keys / kSegments + kChunk;
+  // Between full and with room, so that segments do not all grow at the same moment afterwards.
+  std::uint64_t percent = kRoomPercent;
+  for (Segment& segment : segments_) {
+    const std::uint64_t buckets = (segment.used + share) * 100 / (kSlots * percent) + 1;
+    if (buckets > segment.count) Rebuild(segment, buckets);
+    percent = percent + 1 == kFullPercent ? kRoomPercent : percent + 1;
+  }
+}
+
+template <typename Key>
 std::uint64_t DedupeTable<Key>::GrowthFor(std::size_t keys) const {
   const double mean = static_cast<double>(keys) / kSegments;
   const std::uint64_t share = static_cast<std::uint64_t>(mean + 4 * std::sqrt(mean)) + kChunk;

@@ -46,6 +46,9 @@ class DedupeTable {
   std::size_t delta_ids() const { return delta_.size() / kRunEntryBytes; }
   Status Load(std::string_view run, EventTime watermark);
 
+  // Makes room for `keys` more at once: growing step by step would lay them out anew again and again.
+  void Reserve(std::uint64_t keys);
+
   // Bytes by which it grows at most if `keys` new ones come, as hashes spread them.
   std::uint64_t GrowthFor(std::size_t keys) const;
   // Takes out what has expired at `watermark` and gives room back, if so much time has passed that there may be some. Changes no answer.

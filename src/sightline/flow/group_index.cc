@@ -4,6 +4,7 @@
 #include <bit>
 #include <cstring>
 #include <numeric>
+#include <ranges>
 
 #include "sightline/base/hash.h"
 #include "sightline/runtime/random.h"
@@ -205,38 +206,17 @@ void GroupIndex::Sort(std::span<std::uint32_t> groups) {
   for (std::size_t i = 0; i < groups.size(); ++i) groups[i] = items[i].group;
 }
 
-// Merges the sorted tail into the sorted head. New groups are few beside the known ones after a while: each finds its place by
-// bisection, and what lies between is moved as a block.
-void GroupIndex::MergeSorted(std::size_t known) {
-  std::vector<std::uint32_t> added(sorted_.begin() + static_cast<std::ptrdiff_t>(known), sorted_.end());
-  const auto less = [this](std::uint32_t a, std::uint32_t b) { return Compare(a, b) < 0; };
-  auto head_end = sorted_.begin() + static_cast<std::ptrdiff_t>(known);
-  auto to = sorted_.end();
-  for (std::size_t i = added.size(); i-- > 0;) {
-    // The place is near the end of what is left, by the share of those added: look there first, twice as far each time.
-    auto step = static_cast<std::ptrdiff_t>(known / added.size() + 1);
-    auto from = head_end;
-    while (from != sorted_.begin()) {
-      const auto next = head_end - std::min(step, head_end - sorted_.begin());
-      if (!less(added[i], *next)) break;
-      from = next;
-      step *= 2;
-    }
-    const auto low = from == sorted_.begin() ? from : head_end - std::min(step, head_end - sorted_.begin());
-    const auto place = std::upper_bound(low, from, added[i], less);
-    to = std::move_backward(place, head_end, to);
-    *--to = added[i];
-    head_end = place;
-  }
-}
-
 std::span<const std::uint32_t> GroupIndex::Sorted() {
-  if (sorted_.size() < count_) {
-    const std::size_t known = sorted_.size();
-    for (std::uint32_t group = static_cast<std::uint32_t>(known); group < count_; ++group) sorted_.push_back(group);
-    Sort(std::span(sorted_).subspan(known));
-    if (known > 0) MergeSorted(known);
+  if (sorted_.size() == count_) return sorted_;
+  const std::span<const TailGroup> tail = Tail();
+  sorted_.resize(count_);
+  auto next = tail.begin();
+  auto to = sorted_.begin();
+  for (std::uint32_t group = 0; group < in_order_; ++group) {
+    for (; next != tail.end() && next->before <= group; ++next) *to++ = next->group;
+    *to++ = group;
   }
+  for (; next != tail.end(); ++next) *to++ = next->group;
   return sorted_;
 }
 
@@ -285,9 +265,7 @@ std::vector<std::uint32_t> GroupIndex::MembersOf(const std::set<std::uint32_t>& 
     groups.insert(groups.end(), members.begin(), members.end());
   }
   // Numbers of families depend on restarts: what is put out must not.
-  if (order == Order::kCanonical) {
-    std::sort(groups.begin(), groups.end(), [this](std::uint32_t a, std::uint32_t b) { return Compare(a, b) < 0; });
-  }
+  if (order == Order::kCanonical) Sort(groups);
   return groups;
 }
 
@@ -307,7 +285,11 @@ void GroupIndex::Materialise(std::size_t k, std::span<const std::uint32_t> group
       break;
     case FieldType::kString:
       into.strings.resize(n);
-      for (std::size_t i = 0; i < n; ++i) into.strings[i] = IsNull(k, groups[i]) ? std::string_view() : StringAt(k, groups[i]);
+      if (nullable_) {
+        for (std::size_t i = 0; i < n; ++i) into.strings[i] = IsNull(k, groups[i]) ? std::string_view() : StringAt(k, groups[i]);
+      } else {
+        for (std::size_t i = 0; i < n; ++i) into.strings[i] = StringAt(k, groups[i]);
+      }
       break;
   }
   if (!nullable_) return;
@@ -377,19 +359,59 @@ std::vector<std::uint32_t> GroupIndex::Compact(const std::vector<std::uint8_t>& 
   fresh.stride_ = stride_;
   std::vector<std::uint32_t> moved(count_, kGone);
   std::vector<std::uint64_t> words(stride_);
-  for (std::uint32_t group = 0; group < count_; ++group) {
+  for (const std::uint32_t group : Sorted()) {
     if (alive[group] == 0) continue;
     for (std::size_t k = 0; k < stride_; ++k) words[k] = word(group, k);
     for (std::size_t k = 0; k < by_.size(); ++k) {
       if (types_[k] == FieldType::kString && !IsNull(k, group)) words[k] = fresh.strings_.Intern(StringAt(k, group));
     }
     moved[group] = fresh.FindOrAdd(fresh.HashOf(words.data()), words.data());
+    fresh.sorted_.push_back(moved[group]);
   }
-  // Groups keep their order among each other: those in order stay so.
-  for (const std::uint32_t group : sorted_) {
-    if (moved[group] != kGone) fresh.sorted_.push_back(moved[group]);
-  }
+  fresh.in_order_ = fresh.count_;
   *this = std::move(fresh);
+  return moved;
+}
+
+std::span<const GroupIndex::TailGroup> GroupIndex::Tail() {
+  const std::size_t known = tail_.size();
+  if (in_order_ + known == count_) return tail_;
+  std::vector<std::uint32_t> added(count_ - in_order_ - known);
+  std::iota(added.begin(), added.end(), static_cast<std::uint32_t>(in_order_ + known));
+  Sort(added);
+  const auto ordered = std::views::iota(0U, in_order_);
+  auto place = ordered.begin();
+  for (const std::uint32_t group : added) {
+    place = std::partition_point(place, ordered.end(), [&](std::uint32_t other) { return Compare(other, group) < 0; });
+    tail_.push_back({static_cast<std::uint32_t>(place - ordered.begin()), group});
+  }
+  const auto less = [this](const TailGroup& a, const TailGroup& b) {
+    return a.before != b.before ? a.before < b.before : Compare(a.group, b.group) < 0;
+  };
+  std::inplace_merge(tail_.begin(), tail_.begin() + static_cast<std::ptrdiff_t>(known), tail_.end(), less);
+  return tail_;
+}
+
+std::vector<std::uint32_t> GroupIndex::Renumber() {
+  Sorted();
+  if (!families_->of.empty()) AssignFamilies();
+  std::vector<std::uint32_t> moved(count_);
+  const std::vector<std::uint64_t> words(words_.begin(), words_.end());
+  for (std::uint32_t group = 0; group < count_; ++group) {
+    moved[sorted_[group]] = group;
+    std::copy_n(words.data() + sorted_[group] * stride_, stride_, words_.data() + group * stride_);
+  }
+  for (Slot& slot : slots_) {
+    if (slot.group_plus_one != 0) slot.group_plus_one = moved[slot.group_plus_one - 1] + 1;
+  }
+  const std::vector<std::uint32_t> families(families_->of.begin(), families_->of.end());
+  for (std::uint32_t group = 0; group < families.size(); ++group) families_->of[moved[group]] = families[group];
+  for (std::pmr::vector<std::uint32_t>& members : families_->members) {
+    for (std::uint32_t& group : members) group = moved[group];
+  }
+  std::iota(sorted_.begin(), sorted_.end(), 0U);
+  in_order_ = count_;
+  tail_.clear();
   return moved;
 }
 

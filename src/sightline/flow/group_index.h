@@ -33,6 +33,7 @@ class GroupIndex {
   // groups[i] = number of the key of row rows[i].
   void Assign(const ColumnBatch& batch, std::span<const std::uint32_t> rows, std::span<std::uint32_t> groups);
   std::uint32_t size() const { return count_; }
+  FieldType type(std::size_t k) const { return types_[k]; }
   // All groups in the canonical order: by the columns of `first`, then the others in turn; integers by value, texts by byte
   // order, null last. It does not depend on the order of arrival.
   std::span<const std::uint32_t> Sorted();
@@ -53,9 +54,20 @@ class GroupIndex {
 
   void Save(ByteWriter& out) const;
   Status Load(ByteReader& in);
-  // Drops groups without `alive`; returns the new number of each old one (or kGone).
+  // Drops groups without `alive` and numbers the others in the canonical order; returns the new number of each old one (or kGone).
   static constexpr std::uint32_t kGone = 0xffffffff;
   std::vector<std::uint32_t> Compact(const std::vector<std::uint8_t>& alive);
+  // Numbers all groups in the canonical order, so that whoever walks them in it reads memory from front to back; returns the new number of
+  // each old one. Families keep theirs.
+  std::vector<std::uint32_t> Renumber();
+  // Groups below this number stand in the canonical order already; Tail gives the others in it, each with the first of those that it
+  // stands before.
+  std::uint32_t in_order() const { return in_order_; }
+  struct TailGroup {
+    std::uint32_t before = 0;
+    std::uint32_t group = 0;
+  };
+  std::span<const TailGroup> Tail();
 
  private:
   struct Slot {
@@ -72,7 +84,6 @@ class GroupIndex {
   void RankTexts();
   void Sort(std::span<std::uint32_t> groups);
   void AssignFamilies();
-  void MergeSorted(std::size_t known);
 
   std::vector<int> by_;
   std::vector<int> family_;
@@ -89,6 +100,8 @@ class GroupIndex {
   std::uint64_t mask_;
   std::pmr::vector<std::uint32_t> ranks_;  // of the first texts of strings_, in byte order
   std::pmr::vector<std::uint32_t> sorted_;
+  std::uint32_t in_order_ = 0;
+  std::vector<TailGroup> tail_;
   // Many small pieces that go all at once.
   struct Families {
     explicit Families(std::pmr::memory_resource* memory)

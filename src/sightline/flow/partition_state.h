@@ -57,6 +57,8 @@ class PartitionState {
   virtual Status LoadState(std::string_view bytes) = 0;
   virtual IdRun TakeDedupeDelta() = 0;
   virtual Status LoadDedupe(std::string_view run) = 0;
+  // Runs of so many bytes in all are going to be loaded.
+  virtual void ExpectDedupe(std::uint64_t /*bytes*/) {}
 
  protected:
   std::vector<int> members_;

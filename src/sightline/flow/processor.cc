@@ -621,6 +621,11 @@ IdRun Processor::TakeDedupeDelta() {
   return run;
 }
 
+void Processor::ExpectDedupe(std::uint64_t bytes) {
+  if (ids64_) ids64_->Reserve(bytes / DedupeTable<std::uint64_t>::kRunEntryBytes);
+  if (ids128_) ids128_->Reserve(bytes / DedupeTable<Hash128>::kRunEntryBytes);
+}
+
 Status Processor::LoadDedupe(std::string_view run) {
   if (ids64_) return ids64_->Load(run, EventTime(watermark_));
   if (ids128_) return ids128_->Load(run, EventTime(watermark_));

@@ -95,6 +95,7 @@ class Processor final : public PartitionState {
   Status LoadState(std::string_view bytes) override;
   IdRun TakeDedupeDelta() override;
   Status LoadDedupe(std::string_view run) override;
+  void ExpectDedupe(std::uint64_t bytes) override;
 
  private:
   static constexpr std::int64_t kMarkEvery = 1 << 18;

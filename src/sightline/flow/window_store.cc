@@ -1,10 +1,17 @@
 #include "sightline/flow/window_store.h"
 
 #include <algorithm>
+#include <bit>
 #include <numeric>
 
 namespace sightline::flow {
 namespace {
+
+constexpr std::size_t kFetchAhead = 12;  // records: about as long as memory takes
+constexpr std::size_t kSparesMax = 2;
+constexpr std::uint32_t kCompactFactor = 4;  // groups for each that lives: many of those that went will come again
+constexpr std::uint32_t kRenumberMin = 1024;
+constexpr std::uint32_t kRenumberMax = 1U << 22;  // beyond, the copies that it makes on the way would be large
 
 std::int64_t FloorTo(std::int64_t value, std::int64_t step) {
   std::int64_t rest = value % step;
@@ -24,6 +31,16 @@ std::vector<int> ResultGroupOf(const PipelinePlan& plan) {
   return group;
 }
 
+// Close steps have inserted columns into the rows of the window before, so that types have moved: only what is in the buffer of the type
+// will be written over.
+void MakeRoomFor(FieldType type, Column& column) {
+  column.type = type;
+  column.nulls.clear();
+  if (type != FieldType::kInt64 && type != FieldType::kBool) column.int64s.clear();
+  if (type != FieldType::kDouble) column.doubles.clear();
+  if (type != FieldType::kString) column.strings.clear();
+}
+
 }  // namespace
 
 WindowStore::WindowStore(const PipelinePlan& plan, std::pmr::memory_resource* memory)
@@ -35,6 +52,7 @@ WindowStore::WindowStore(const PipelinePlan& plan, std::pmr::memory_resource* me
       pane_ms_(std::gcd(size_, every_)),
       use_running_(size_ != pane_ms_),
       plain_count_(true),
+      overlapping_(size_ != pane_ms_),
       index_(plan.rows, plan.group_by, ResultGroupOf(plan), plan.family, memory),
       texts_(memory),
       running_(memory),
@@ -46,14 +64,46 @@ WindowStore::WindowStore(const PipelinePlan& plan, std::pmr::memory_resource* me
     has_overflow_ = has_overflow_ || (aggregate.kind == AggregateKind::kSum && aggregate.type == FieldType::kInt64);
   }
   running_ = MakePane(0);
+  running_.listed = false;  // what is taken away from it would have to leave the list
   merged_ = MakePane(0);
 }
 
 WindowStore::Pane WindowStore::MakePane(std::int64_t start) const {
   Pane pane(memory_);
   pane.start = start;
+  pane.listed = overlapping_;
   for (const Aggregate& aggregate : plan_.aggregates) pane.columns.emplace_back(aggregate, memory_);
   return pane;
+}
+
+// A new pane, in the memory of one that is gone where there is such.
+WindowStore::Pane WindowStore::TakePane(std::int64_t start) {
+  if (spares_.empty()) return MakePane(start);
+  Pane pane = std::move(spares_.back());
+  spares_.pop_back();
+  pane.start = start;
+  return pane;
+}
+
+void WindowStore::KeepSpare(Pane pane) {
+  if (spares_.size() >= kSparesMax) return;
+  Reset(pane);
+  spares_.push_back(std::move(pane));
+}
+
+// Empty again, with the room it has.
+void WindowStore::Reset(Pane& pane) const {
+  pane.in_running = false;
+  if (pane.listed) {
+    for (const std::uint32_t group : pane.present) pane.events[group] = 0;
+    pane.present.clear();
+  } else {
+    std::ranges::fill(pane.events, 0);
+  }
+  for (AggregateColumn& column : pane.columns) {
+    column.Clear();
+    if (!plain_count_) column.Resize(pane.events.size());
+  }
 }
 
 std::int64_t WindowStore::FirstWindowOf(std::int64_t time) const { return FloorTo(time - size_, every_) + every_; }
@@ -70,24 +120,37 @@ WindowStore::Pane& WindowStore::PaneAt(std::int64_t time) {
     if (time >= last.start && time < last.start + pane_ms_) return last;
   }
   const std::int64_t start = FloorTo(time, pane_ms_);
-  auto at = std::lower_bound(panes_.begin(), panes_.end(), start, [](const Pane& pane, std::int64_t s) { return pane.start < s; });
-  if (at == panes_.end() || at->start != start) at = panes_.insert(at, MakePane(start));
+  // Mostly there is a pane for each step of time: then its place is known.
+  auto at = panes_.begin();
+  if (!panes_.empty() && start > at->start) at += std::min<std::ptrdiff_t>((start - at->start) / pane_ms_, std::ssize(panes_) - 1);
+  if (at == panes_.end() || at->start != start) {
+    at = std::lower_bound(panes_.begin(), panes_.end(), start, [](const Pane& pane, std::int64_t s) { return pane.start < s; });
+    if (at == panes_.end() || at->start != start) at = panes_.insert(at, TakePane(start));
+  }
   last_pane_ = static_cast<std::size_t>(at - panes_.begin());
   Fit(*at);
   return *at;
 }
 
-void WindowStore::Fit(Pane& pane) const {
+void WindowStore::Fit(Pane& pane) {
   if (pane.events.size() >= index_.size()) return;
   const std::size_t room = std::max<std::size_t>(index_.size() + index_.size() / 4, 1024);
   pane.events.resize(room);
+  if (&pane == &running_) running_bits_.resize(room / 64 + 1);
   for (AggregateColumn& column : pane.columns) column.Resize(room);
 }
 
-void WindowStore::AddTo(Pane& pane, const ColumnBatch& batch, std::uint32_t row, std::uint32_t group) {
+// The only place where counts grow: a group that was not there is put down in the pane's list.
+inline void WindowStore::Take(Pane& pane, std::uint32_t group, std::uint64_t events) {
+  if (pane.events[group] == 0 && pane.listed) pane.present.push_back(group);
+  if (&pane == &running_) running_bits_[group / 64] |= std::uint64_t{1} << group % 64;
+  pane.events[group] += events;
+}
+
+inline void WindowStore::AddTo(Pane& pane, const ColumnBatch& batch, std::uint32_t row, std::uint32_t group) {
   if (group >= pane.events.size()) [[unlikely]]
     Fit(pane);
-  ++pane.events[group];
+  Take(pane, group, 1);
   if (plain_count_) return;
   for (std::size_t a = 0; a < pane.columns.size(); ++a) {
     const int input = plan_.aggregates[a].input;
@@ -99,11 +162,14 @@ std::span<const std::uint32_t> WindowStore::Add(const ColumnBatch& batch, std::s
                                                 std::span<const std::int64_t> times) {
   group_of_.resize(rows.size());
   index_.Assign(batch, rows, group_of_);
+  Pane* pane = nullptr;
   for (std::size_t i = 0; i < rows.size(); ++i) {
-    Pane& pane = PaneAt(times[i]);
-    AddTo(pane, batch, rows[i], group_of_[i]);
-    if (pane.in_running) AddTo(running_, batch, rows[i], group_of_[i]);
-    if (track_ || pane.start < correctable_below_) Note(times[i], group_of_[i]);
+    if (pane == nullptr || times[i] < pane->start || times[i] >= pane->start + pane_ms_) pane = &PaneAt(times[i]);
+    // The next records are mostly in this pane, too, and their counts lie anywhere in it. A prefetch of nothing does no harm.
+    if (i + kFetchAhead < rows.size()) __builtin_prefetch(pane->events.data() + group_of_[i + kFetchAhead], 1);
+    AddTo(*pane, batch, rows[i], group_of_[i]);
+    if (pane->in_running) AddTo(running_, batch, rows[i], group_of_[i]);
+    if (track_ || pane->start < correctable_below_) Note(times[i], group_of_[i]);
   }
   return group_of_;
 }
@@ -136,25 +202,42 @@ std::int64_t WindowStore::NextToEmit(std::int64_t watermark) const {
   return next != kNone && next + size_ <= watermark ? next : kNone;
 }
 
-void WindowStore::FitLike(Pane& total, const Pane& pane) const {
+void WindowStore::FitLike(Pane& total, const Pane& pane) {
   Fit(total);
   if (total.events.size() >= pane.events.size()) return;
   total.events.resize(pane.events.size());
+  if (&total == &running_) running_bits_.resize(pane.events.size() / 64 + 1);
   for (AggregateColumn& column : total.columns) column.Resize(pane.events.size());
 }
 
-void WindowStore::MergeInto(Pane& total, const Pane& pane) const {
+void WindowStore::MergeInto(Pane& total, const Pane& pane) {
   FitLike(total, pane);
-  for (std::size_t group = 0; group < pane.events.size(); ++group) total.events[group] += pane.events[group];
+  const std::span<const std::uint32_t> groups = pane.present;
+  for (std::size_t i = 0; i < groups.size(); ++i) {
+    if (i + kFetchAhead < groups.size()) {
+      __builtin_prefetch(total.events.data() + groups[i + kFetchAhead], 1);
+      __builtin_prefetch(pane.events.data() + groups[i + kFetchAhead]);
+    }
+    Take(total, groups[i], pane.events[groups[i]]);
+  }
   if (plain_count_) return;
-  for (std::size_t a = 0; a < total.columns.size(); ++a) total.columns[a].Merge(pane.columns[a], texts_);
+  for (std::size_t a = 0; a < total.columns.size(); ++a) total.columns[a].Merge(pane.columns[a], pane.present, texts_);
 }
 
-void WindowStore::Subtract(Pane& total, const Pane& pane) const {
-  FitLike(total, pane);
-  for (std::size_t group = 0; group < pane.events.size(); ++group) total.events[group] -= pane.events[group];
+void WindowStore::Subtract(const Pane& pane) {
+  FitLike(running_, pane);
+  const std::span<const std::uint32_t> groups = pane.present;
+  for (std::size_t i = 0; i < groups.size(); ++i) {
+    if (i + kFetchAhead < groups.size()) {
+      __builtin_prefetch(running_.events.data() + groups[i + kFetchAhead], 1);
+      __builtin_prefetch(pane.events.data() + groups[i + kFetchAhead]);
+    }
+    const std::uint32_t group = groups[i];
+    running_.events[group] -= pane.events[group];
+    if (running_.events[group] == 0) running_bits_[group / 64] &= ~(std::uint64_t{1} << group % 64);
+  }
   if (plain_count_) return;
-  for (std::size_t a = 0; a < total.columns.size(); ++a) total.columns[a].Subtract(pane.columns[a]);
+  for (std::size_t a = 0; a < running_.columns.size(); ++a) running_.columns[a].Subtract(pane.columns[a], pane.present);
 }
 
 void WindowStore::MoveRunning(std::int64_t start) {
@@ -164,7 +247,7 @@ void WindowStore::MoveRunning(std::int64_t start) {
     if (wanted) {
       MergeInto(running_, pane);
     } else {
-      Subtract(running_, pane);
+      Subtract(pane);
     }
     pane.in_running = wanted;
   }
@@ -182,7 +265,8 @@ WindowStore::Pane* WindowStore::Window(std::int64_t start, bool may_move) {
     MoveRunning(start);
     return &running_;
   }
-  merged_ = MakePane(start);
+  Reset(merged_);
+  merged_.start = start;
   for (const Pane& pane : panes_) {
     if (pane.start >= start && pane.start < start + size_) MergeInto(merged_, pane);
   }
@@ -190,17 +274,44 @@ WindowStore::Pane* WindowStore::Window(std::int64_t start, bool may_move) {
 }
 
 void WindowStore::Emit(std::int64_t start, ColumnBatch& rows, std::vector<std::uint64_t>& events) {
+  MaybeRenumber();
   Pane* window = Window(start, true);
-  present_.clear();
-  if (window != nullptr) {
-    Fit(*window);
-    for (std::uint32_t group : index_.Sorted()) {
-      if (window->events[group] != 0) present_.push_back(group);
-    }
-    FillRows(*window, present_, rows, events);
-  } else {
-    FillRows(merged_, present_, rows, events);
+  if (window == nullptr) return FillRows(merged_, {}, rows, events);
+  Fit(*window);
+  FillRows(*window, window == &running_ ? RunningGroups() : GroupsOf(*window), rows, events);
+}
+
+std::span<const std::uint32_t> WindowStore::GroupsOf(const Pane& window) {
+  const std::span<const std::uint32_t> sorted = index_.Sorted();
+  if (present_.size() < sorted.size()) present_.resize(sorted.size());
+  std::size_t found = 0;
+  for (const std::uint32_t group : sorted) {  // without a branch: which groups are there follows no pattern
+    present_[found] = group;
+    found += window.events[group] != 0 ? 1 : 0;
   }
+  return std::span(present_).first(found);
+}
+
+// Most groups are numbered in the canonical order: their bits, from the first to the last, are the list. The others take their places in it.
+std::span<const std::uint32_t> WindowStore::RunningGroups() {
+  const std::span<const GroupIndex::TailGroup> tail = index_.Tail();
+  if (present_.size() < index_.size()) present_.resize(index_.size());
+  std::uint32_t* to = present_.data();
+  auto next = tail.begin();
+  const auto put = [&](std::uint32_t group) {
+    *to = group;
+    to += running_bits_[group / 64] >> group % 64 & 1;
+  };
+  for (std::size_t w = 0; w * 64 < index_.in_order(); ++w) {
+    for (std::uint64_t bits = running_bits_[w]; bits != 0; bits &= bits - 1) {
+      const auto group = static_cast<std::uint32_t>(w * 64 + static_cast<std::size_t>(std::countr_zero(bits)));
+      if (group >= index_.in_order()) break;
+      for (; next != tail.end() && next->before <= group; ++next) put(next->group);
+      *to++ = group;
+    }
+  }
+  for (; next != tail.end(); ++next) put(next->group);
+  return std::span(present_.data(), to);
 }
 
 void WindowStore::EmitFamilies(std::int64_t start, const std::set<std::uint32_t>& families, GroupIndex::Order order, ColumnBatch& rows,
@@ -221,8 +332,10 @@ void WindowStore::FillRows(const Pane& window, std::span<const std::uint32_t> gr
                            std::vector<std::uint64_t>& events) {
   const std::size_t keys = plan_.group_by.size();
   rows.rows = groups.size();
-  // Anew: close steps have inserted columns into the rows of the window before, so that types have moved.
-  rows.columns.assign(keys + plan_.aggregates.size() + (has_overflow_ ? 1 : 0), Column{});
+  rows.columns.resize(keys + plan_.aggregates.size() + (has_overflow_ ? 1 : 0));
+  for (std::size_t k = 0; k < keys; ++k) MakeRoomFor(index_.type(k), rows.columns[k]);
+  for (std::size_t a = 0; a < plan_.aggregates.size(); ++a) MakeRoomFor(plan_.aggregates[a].type, rows.columns[keys + a]);
+  if (has_overflow_) MakeRoomFor(FieldType::kBool, rows.columns.back());
   for (std::size_t k = 0; k < keys; ++k) index_.Materialise(k, groups, rows.columns[k]);
   events.resize(groups.size());
   for (std::size_t i = 0; i < groups.size(); ++i) events[i] = window.events[groups[i]];
@@ -248,6 +361,7 @@ void WindowStore::Advance(std::int64_t watermark) {
   // At the end of a bounded input everything is final and nothing is kept.
   if (watermark == INT64_MAX) {
     panes_.clear();
+    spares_.clear();
     last_pane_ = SIZE_MAX;
     first_open_ = first_kept_ = emitted_ = INT64_MAX - size_ - lateness_;
     return;
@@ -258,7 +372,8 @@ void WindowStore::Advance(std::int64_t watermark) {
   FindCorrectable();
   bool dropped = false;
   while (!panes_.empty() && LastWindowOf(panes_.front().start) < first_kept_) {
-    if (panes_.front().in_running) Subtract(running_, panes_.front());
+    if (panes_.front().in_running) Subtract(panes_.front());
+    KeepSpare(std::move(panes_.front()));
     panes_.pop_front();
     dropped = true;
   }
@@ -271,6 +386,7 @@ void WindowStore::Compact() {
   // Pending notes hold family numbers of this numbering: wait until they are taken.
   if (!dropped_ || !corrected_.empty() || !touched_.empty()) return;
   dropped_ = false;
+  spares_.clear();
   MaybeCompact(true);
 }
 
@@ -286,9 +402,20 @@ void WindowStore::MaybeCompact(bool forced) {
   // Pending notes hold family numbers of this numbering: wait until they are taken.
   if (!corrected_.empty() || !touched_.empty()) return;
   const auto living = static_cast<std::uint32_t>(std::count(alive.begin(), alive.end(), 1));
-  compact_at_ = std::max<std::uint32_t>(1U << 16, living * 2);
+  compact_at_ = std::max<std::uint32_t>(1U << 16, living * kCompactFactor);
   if (forced ? living == index_.size() : index_.size() < compact_at_) return;
   const std::vector<std::uint32_t> moved = index_.Compact(alive);
+  Renumbered(moved);
+}
+
+// New groups come behind those in order; when they have become many, they are put among them.
+void WindowStore::MaybeRenumber() {
+  if (index_.size() < kRenumberMin || index_.size() > kRenumberMax ||
+      index_.size() - index_.in_order() < index_.in_order() / 2) return;
+  Renumbered(index_.Renumber());
+}
+
+void WindowStore::Renumbered(const std::vector<std::uint32_t>& moved) {
   ++numbering_;
   const auto remap = [&](Pane& pane) {
     std::pmr::vector<std::uint64_t> events(index_.size(), memory_);
@@ -296,10 +423,17 @@ void WindowStore::MaybeCompact(bool forced) {
       if (moved[group] != GroupIndex::kGone) events[moved[group]] = pane.events[group];
     }
     pane.events = std::move(events);
+    for (std::uint32_t& group : pane.present) group = moved[group];
     for (AggregateColumn& column : pane.columns) column.Remap(moved, index_.size());
   };
   for (Pane& pane : panes_) remap(pane);
   remap(running_);
+  running_bits_.assign(running_.events.size() / 64 + 1, 0);
+  for (std::size_t group = 0; group < running_.events.size(); ++group) {
+    if (running_.events[group] != 0) running_bits_[group / 64] |= std::uint64_t{1} << group % 64;
+  }
+  Reset(merged_);
+  spares_.clear();
 }
 
 // A dictionary of those that panes still hold. What else held texts is scratch and made anew before it is used.
@@ -331,6 +465,7 @@ std::size_t WindowStore::GrowthFor(std::size_t records) const {
     if (aggregate.kind == AggregateKind::kCountDistinct) growth += records * 64;
   }
   if (texts) growth += texts_.GrowthFor(records);
+  if (overlapping_) growth += records * 2 * sizeof(std::uint32_t);  // lists of those present, which grow twofold
   // A pane begins; the newest and the sum of the open ones are fitted to the new groups.
   std::size_t fitted = 1;
   if (!panes_.empty() && panes_.back().events.size() < wanted) ++fitted;
@@ -340,8 +475,9 @@ std::size_t WindowStore::GrowthFor(std::size_t records) const {
 
 std::size_t WindowStore::bytes() const {
   std::size_t total = index_.bytes() + texts_.bytes() + running_.events.size() * 8;
+  for (const Pane& pane : spares_) total += pane.events.size() * 8;
   for (const Pane& pane : panes_) {
-    total += pane.events.size() * 8;
+    total += pane.events.size() * 8 + pane.present.size() * 4;
     for (const AggregateColumn& column : pane.columns) total += column.bytes();
   }
   return total;
@@ -392,6 +528,7 @@ Status WindowStore::Load(ByteReader& in) {
       const std::uint64_t group = in.GetVarint();
       if (group >= index_.size()) return broken();
       pane.events[group] = in.GetVarint();
+      if (pane.listed) pane.present.push_back(static_cast<std::uint32_t>(group));
       for (AggregateColumn& column : pane.columns) column.Load(static_cast<std::uint32_t>(group), in, texts_);
     }
     panes_.push_back(std::move(pane));

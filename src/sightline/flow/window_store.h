@@ -73,25 +73,37 @@ class WindowStore {
 
  private:
   struct Pane {
-    explicit Pane(std::pmr::memory_resource* memory) : events(memory) {}
+    explicit Pane(std::pmr::memory_resource* memory) : events(memory), present(memory) {}
     std::int64_t start = 0;
     bool in_running = false;
     std::pmr::vector<std::uint64_t> events;  // a group
     std::vector<AggregateColumn> columns;  // one an aggregate
+    // The groups with events, in order of arrival, where `listed`: where windows overlap, panes are small beside the groups of all
+    // windows, and are added up and taken away by this list.
+    std::pmr::vector<std::uint32_t> present;
+    bool listed = false;
   };
   Pane MakePane(std::int64_t start) const;
+  Pane TakePane(std::int64_t start);
+  void KeepSpare(Pane pane);
+  void Reset(Pane& pane) const;
   Pane& PaneAt(std::int64_t time);
-  void Fit(Pane& pane) const;
-  void FitLike(Pane& total, const Pane& pane) const;
+  void Fit(Pane& pane);
+  void FitLike(Pane& total, const Pane& pane);
+  void Take(Pane& pane, std::uint32_t group, std::uint64_t events);
   void AddTo(Pane& pane, const ColumnBatch& batch, std::uint32_t row, std::uint32_t group);
   void Note(std::int64_t time, std::uint32_t group);
-  void MergeInto(Pane& total, const Pane& pane) const;
-  void Subtract(Pane& total, const Pane& pane) const;
+  void MergeInto(Pane& total, const Pane& pane);
+  void Subtract(const Pane& pane);
   // The window's values: its only pane, the running sum, or a merge of its panes; null when it holds nothing.
   Pane* Window(std::int64_t start, bool may_move);
   void FindCorrectable();
   void MoveRunning(std::int64_t start);
+  std::span<const std::uint32_t> RunningGroups();
+  std::span<const std::uint32_t> GroupsOf(const Pane& window);
   void MaybeCompact(bool forced);
+  void MaybeRenumber();
+  void Renumbered(const std::vector<std::uint32_t>& moved);
   void CompactTexts();
   void FillRows(const Pane& window, std::span<const std::uint32_t> groups, ColumnBatch& rows, std::vector<std::uint64_t>& events);
 
@@ -101,6 +113,7 @@ class WindowStore {
   bool use_running_;
   bool has_overflow_ = false;
   bool plain_count_;                   // every aggregate is count(): nothing but `events` is kept
+  bool overlapping_;                   // a record is in several windows: panes are added up
   bool track_ = false;
   GroupIndex index_;
   StringDictionary texts_;             // values of min, max and count_distinct over texts
@@ -111,7 +124,9 @@ class WindowStore {
   std::int64_t correctable_below_ = INT64_MIN;
   std::int64_t emitted_ = INT64_MIN;   // windows that start before it were emitted, or were empty
   Pane running_;                       // the sum of panes with in_running
+  std::vector<std::uint64_t> running_bits_;  // a bit a group: is it in running_?
   Pane merged_;
+  std::vector<Pane> spares_;           // cleared, with room for the groups: the next pane takes one
   Families corrected_, touched_;
   std::uint32_t compact_at_ = 1U << 16;
   std::uint32_t texts_compact_at_ = 1U << 16;
