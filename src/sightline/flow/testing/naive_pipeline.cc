@@ -248,6 +248,7 @@ std::vector<PipelineSpec> NaivePlan::Specs(const std::string& dataset) const {
   PipelineSpec counts;
   counts.name = "counts";
   counts.from = dataset;
+  counts.to_live = true;
   if (where >= 0 && where_first) counts.steps.push_back({WhereStep{kConditions[where].sql}, {}});
   const std::chrono::milliseconds horizon(within);
   if (dedupe == Key::kId) counts.steps.push_back({DedupeStep{{"id"}, horizon}, {}});
@@ -265,6 +266,7 @@ std::vector<PipelineSpec> NaivePlan::Specs(const std::string& dataset) const {
     PipelineSpec spec;
     spec.name = name;
     spec.from = "counts";
+    spec.to_live = true;
     by_names.insert(by_names.begin(), "window_start");
     spec.steps.push_back(
         {AggregateStep{.by = std::move(by_names), .columns = {{"n", "sum(n)"}, {"rows", "count()"}, {"most", "max(n)"}}}, {}});
