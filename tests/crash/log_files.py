@@ -129,8 +129,10 @@ def result(value):
     version, flags, state, _, revision, _, start, end, _, rows, columns = struct.unpack_from("<BBBBIQqqQII", value)
     if version != 1:
         raise LogError(f"a result of version {version}")
-    if flags & 1:
+    if flags == 1:
         return None
+    if flags != 0:
+        raise LogError("a result that was emptied: no pipeline of the preset can have one")
     at, table = 48, []
     for _ in range(columns):
         kind = value[at]

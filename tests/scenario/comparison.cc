@@ -93,6 +93,8 @@ Rows Newest(const Table& table, const std::vector<std::string>& identity, const 
     rows.push_back(Project(table, row, columns, missing));
   }
   Rows all;
+  // Whether a group that has no rows had some on the way is not seen at the end.
+  for (auto& [key, result] : results) std::erase_if(result.second, &IsNoRow);
   for (auto& [key, result] : results) all.insert(all.end(), result.second.begin(), result.second.end());
   std::sort(all.begin(), all.end());
   return all;

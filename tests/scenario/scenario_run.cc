@@ -8,6 +8,7 @@
 #include "sightline/base/text.h"
 #include "sightline/bus/testing/simulated_log.h"
 #include "sightline/config/testing/memory_files.h"
+#include "sightline/flow/close_steps.h"
 #include "sightline/flow/task.h"
 #include "sightline/model/dead_letter.h"
 #include "sightline/tabular/json.h"
@@ -47,10 +48,12 @@ std::unique_ptr<Prepared> Prepare(const Scenario& scenario) {
 // Somebody who watches the open windows. What is watched must change nothing.
 class Board final : public LiveSink {
  public:
-  void Publish(const std::shared_ptr<const ResultShape>&, std::span<const LiveGroup> groups) override { groups_ += groups.size(); }
+  void Publish(const std::shared_ptr<const ResultShape>& shape, std::span<const LiveGroup> groups) override {
+    for (const LiveGroup& group : groups) bytes_ += flow::GroupKey(*shape, *group.rows, group.begin).size();
+  }
 
  private:
-  std::size_t groups_ = 0;
+  std::size_t bytes_ = 0;
 };
 
 class World {
@@ -263,6 +266,7 @@ class World {
     SL_TRY(DecodeResult(bytes, pipeline.shape.schema, record));
     if (record.header.generation != pipeline.fingerprint) return Fail(ErrorKind::kInternal, pipeline.name + ": a foreign generation");
     if (record.closed) return {};
+    if (record.rows.rows == 0 && !record.emptied) return Fail(ErrorKind::kInternal, pipeline.name + ": a result without rows or key");
     const auto add = [&](const std::vector<std::string>& cells) {
       std::vector<std::string> row = {std::to_string(partition), std::to_string(record.header.window_start.value),
                                       std::to_string(record.header.window_end.value)};
@@ -272,10 +276,14 @@ class World {
       row.push_back(std::to_string(record.header.reference_version));
       table.rows.push_back(std::move(row));
     };
-    if (record.rows.rows == 0) add(std::vector<std::string>(pipeline.shape.schema.fields.size(), "(no row)"));
-    for (std::size_t r = 0; r < record.rows.rows; ++r) {
+    for (std::size_t r = 0; r < (record.emptied ? 1 : record.rows.rows); ++r) {
       std::vector<std::string> cells;
       for (std::size_t c = 0; c < record.rows.columns.size(); ++c) {
+        const std::vector<int>& group = pipeline.shape.group;
+        if (record.emptied && std::find(group.begin(), group.end(), static_cast<int>(c)) == group.end()) {
+          cells.emplace_back(kNoRow);
+          continue;
+        }
         Field field = pipeline.shape.schema.fields[c];
         field.identifier = false;  // a number here
         tabular::AppendJsonValue(field, record.rows.columns[c], r, cells.emplace_back());
@@ -341,7 +349,9 @@ class World {
     };
     claim(in, " records were offered; verdicts were given to ", judged);
     claim(refused, " records were refused; dead letters there are ", static_cast<std::int64_t>(outcome.dead_letters[root].rows.size()));
-    claim(rows_out, " rows were counted as put out; in the topic there are ", static_cast<std::int64_t>(outcome.results[root].rows.size()));
+    const std::vector<std::vector<std::string>>& rows = outcome.results[root].rows;
+    claim(rows_out, " rows were counted as put out; in the topic there are ",
+          std::count_if(rows.begin(), rows.end(), [](const auto& row) { return !IsNoRow(row); }));
   }
 
   const Scenario& scenario_;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <string>
@@ -17,6 +18,10 @@ enum class Pace : std::uint8_t {
   kRestarting,  // and after each the power fails
   kAllAtOnce,   // all lines up to a reload or restart first, in batches as large as they can be, watched by a live board
 };
+
+// Where a group was emptied its table has a row that says so in every column but those of the key.
+inline constexpr const char* kNoRow = "(no row)";
+inline bool IsNoRow(const std::vector<std::string>& row) { return std::find(row.begin(), row.end(), kNoRow) != row.end(); }
 
 // What came out, written as a scenario writes it.
 struct Outcome {

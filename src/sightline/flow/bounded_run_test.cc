@@ -129,6 +129,10 @@ TEST_P(BoundedRunTest, GivesTheSameBytesWhateverThreadsAndPieces) {
   const Outcome over_all = RunOnce(*input, "over_all", input->naive.over_all.size(), 1, 1 << 20);
   EXPECT_EQ(testing::DifferenceOf(expected_over_all, over_all.rows), "");
   EXPECT_EQ(over_all.report.results, expected_over_all.size());
+  const NaiveRows expected_by_location = testing::NaiveByLocation(input->naive, model.Rows());
+  const Outcome by_location = RunOnce(*input, "by_location", 1, 1, 1 << 20);
+  EXPECT_EQ(testing::DifferenceOf(expected_by_location, by_location.rows), "");
+  EXPECT_EQ(by_location.report.results, expected_by_location.size());
   for (const int threads : {1, 2, 4}) {
     for (const std::size_t piece_bytes : {1, 7, 300, 1000, 30'000}) {
       SCOPED_TRACE(std::to_string(threads) + " threads, pieces of " + std::to_string(piece_bytes));

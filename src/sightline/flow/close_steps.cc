@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <numeric>
+#include <set>
 
 #include "sightline/flow/aggregates.h"
 #include "sightline/model/result.h"
@@ -38,10 +39,10 @@ std::uint64_t Filter(const WhereOp& op, ColumnBatch& rows) {
   return dropped;
 }
 
-std::uint64_t EnrichAndDrop(const EnrichOp& op, const ActiveReferences& references, ColumnBatch& rows) {
+std::uint64_t EnrichAndDrop(const EnrichOp& op, const ActiveReferences& references, Keep keep_what, ColumnBatch& rows) {
   std::vector<std::uint8_t> missing;
   ApplyEnrich(op, references, rows, missing);
-  if (!op.drop_missing) return 0;
+  if (!op.drop_missing || keep_what == Keep::kAll) return 0;
   std::vector<std::uint32_t> keep;
   for (std::uint32_t row = 0; row < rows.rows; ++row) {
     if (missing[row] == 0) keep.push_back(row);
@@ -52,7 +53,7 @@ std::uint64_t EnrichAndDrop(const EnrichOp& op, const ActiveReferences& referenc
 }
 
 // ROW_NUMBER within each group: greater value first, nulls last, ties by the rest of the key.
-void Rank(const RankOp& op, ColumnBatch& rows) {
+void Rank(const RankOp& op, Keep keep_what, ColumnBatch& rows) {
   const auto column = [&](int c) -> const Column& { return rows.columns[static_cast<std::size_t>(c)]; };
   const auto same_group = [&](std::uint32_t a, std::uint32_t b) {
     return std::all_of(op.within.begin(), op.within.end(), [&](int c) { return SameValue(column(c), a, b); });
@@ -83,7 +84,7 @@ void Rank(const RankOp& op, ColumnBatch& rows) {
   for (std::size_t begin = 0; begin < order.size();) {
     std::size_t end = begin + 1;
     while (end < order.size() && same_group(order[begin], order[end])) ++end;
-    const std::size_t top = std::min(end - begin, static_cast<std::size_t>(op.top));
+    const std::size_t top = keep_what == Keep::kAll ? end - begin : std::min(end - begin, static_cast<std::size_t>(op.top));
     const auto first = order.begin() + static_cast<std::ptrdiff_t>(begin);
     std::partial_sort(first, first + static_cast<std::ptrdiff_t>(top), order.begin() + static_cast<std::ptrdiff_t>(end), before);
     for (std::size_t i = 0; i < top; ++i) {
@@ -220,13 +221,13 @@ void ApplyEnrich(const EnrichOp& op, const ActiveReferences& references, ColumnB
   batch.columns.insert(batch.columns.begin() + op.on + 1, std::make_move_iterator(added.begin()), std::make_move_iterator(added.end()));
 }
 
-std::uint64_t ApplyCloseSteps(const PipelinePlan& plan, const ActiveReferences& references, ColumnBatch& rows) {
+std::uint64_t ApplyCloseSteps(const PipelinePlan& plan, const ActiveReferences& references, ColumnBatch& rows, Keep keep) {
   std::uint64_t dropped = 0;
   for (std::size_t i = 0; i < plan.close_ops.size(); ++i) {
     const CloseOp& op = plan.close_ops[i];
-    if (const auto* where = std::get_if<WhereOp>(&op)) dropped += Filter(*where, rows);
-    if (const auto* enrich = std::get_if<EnrichOp>(&op)) dropped += EnrichAndDrop(*enrich, references, rows);
-    if (const auto* rank = std::get_if<RankOp>(&op)) Rank(*rank, rows);
+    if (const auto* where = std::get_if<WhereOp>(&op); where != nullptr && keep != Keep::kAll) dropped += Filter(*where, rows);
+    if (const auto* enrich = std::get_if<EnrichOp>(&op)) dropped += EnrichAndDrop(*enrich, references, keep, rows);
+    if (const auto* rank = std::get_if<RankOp>(&op)) Rank(*rank, keep, rows);
     if (const auto* regroup = std::get_if<RegroupOp>(&op)) {
       Regroup(*regroup, plan.close_schemas[i], plan.shape, plan.close_schemas[i + 1], rows);
     }
@@ -254,7 +255,24 @@ void ForEachGroup(const ResultShape& shape, const ColumnBatch& rows, const std::
   }
 }
 
+void ForEachEmptied(const ResultShape& shape, const ColumnBatch& rows, const ColumnBatch& every,
+                    const std::function<void(std::size_t)>& emit) {
+  std::set<std::string> there;
+  ForEachGroup(shape, rows, [&](std::size_t begin, std::size_t) { there.insert(GroupKey(shape, rows, begin)); });
+  ForEachGroup(shape, every, [&](std::size_t begin, std::size_t) {
+    if (!there.contains(GroupKey(shape, every, begin))) emit(begin);
+  });
+}
+
+ColumnBatch Borrow(const ColumnBatch& from) {
+  ColumnBatch copy;
+  copy.rows = from.rows;
+  copy.columns = from.columns;
+  return copy;
+}
+
 void AppendRows(const ColumnBatch& from, ColumnBatch& to) {
+  if (from.rows == 0) return;  // the key of a group that was emptied is no row
   if (to.columns.empty()) {
     to.rows = from.rows;
     to.columns = from.columns;
@@ -275,17 +293,60 @@ void AppendRows(const ColumnBatch& from, ColumnBatch& to) {
   to.rows += from.rows;
 }
 
+namespace {
+
+std::size_t LengthOf(const Column& column) {
+  switch (column.type) {
+    case FieldType::kInt64:
+    case FieldType::kBool: return column.int64s.size();
+    case FieldType::kDouble: return column.doubles.size();
+    case FieldType::kString: return column.strings.size();
+  }
+  return 0;
+}
+
+// The value in row `row` as a column of its own.
+Column CellOf(const Column& from, std::size_t row) {
+  Column cell{.type = from.type, .int64s = {}, .doubles = {}, .strings = {}, .nulls = {}};
+  switch (from.type) {
+    case FieldType::kInt64:
+    case FieldType::kBool: cell.int64s.push_back(from.int64s[row]); break;
+    case FieldType::kDouble: cell.doubles.push_back(from.doubles[row]); break;
+    case FieldType::kString: cell.strings.push_back(from.strings[row]); break;
+  }
+  if (from.IsNull(row)) cell.nulls.push_back(1);
+  return cell;
+}
+
+Schema KeySchema(const ResultShape& shape) {
+  Schema schema;
+  for (int c : shape.group) schema.fields.push_back(shape.schema.fields[static_cast<std::size_t>(c)]);
+  return schema;
+}
+
+}  // namespace
+
 std::string GroupKey(const ResultShape& shape, const ColumnBatch& rows, std::size_t row) {
   std::string key;
-  Schema schema;
   ColumnBatch group;
   for (int c : shape.group) {
-    schema.fields.push_back(shape.schema.fields[static_cast<std::size_t>(c)]);
-    group.columns.push_back(rows.columns[static_cast<std::size_t>(c)]);
+    const Column& column = rows.columns[static_cast<std::size_t>(c)];
+    if (row >= LengthOf(column)) return key;
+    group.columns.push_back(CellOf(column, row));
   }
-  group.rows = rows.rows;
-  EncodeResult({}, schema, group, row, std::min(row + 1, rows.rows), key);
+  EncodeResult({}, KeySchema(shape), group, 0, 1, key);
   return key;
+}
+
+ColumnBatch RowOfKey(const ResultShape& shape, std::string_view key) {
+  ColumnBatch row;
+  row.Reset(shape.schema, 1);
+  ResultRecord record;
+  if (shape.group.empty() || !DecodeResult(key, KeySchema(shape), record)) return row;  // the window is the whole key
+  for (std::size_t k = 0; k < shape.group.size(); ++k) {
+    row.columns[static_cast<std::size_t>(shape.group[k])] = std::move(record.rows.columns[k]);
+  }
+  return row;
 }
 
 }  // namespace sightline::flow

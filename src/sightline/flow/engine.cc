@@ -84,7 +84,7 @@ Result<bool> LiveTail::Step() {
         // Results of another generation have another shape or meaning: the board shows this one.
         if (GenerationOf(batch->values[v]) != source.pipeline->fingerprint) continue;
         SL_TRY(DecodeResult(batch->values[v], source.shape->schema, records[v]));
-        if (records[v].closed || records[v].rows.rows == 0) continue;
+        if (records[v].closed || (records[v].rows.rows == 0 && !records[v].emptied)) continue;
         groups.push_back({records[v].header, &records[v].rows, 0, records[v].rows.rows});
       }
       if (!groups.empty()) live_.Publish(source.shape, groups);

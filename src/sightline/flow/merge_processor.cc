@@ -15,7 +15,9 @@ MergeProcessor::MergeProcessor(const Plan& plan, int root, std::int32_t partitio
       closed_to_(static_cast<std::size_t>(partitions), kWatermarkNone.value),
       final_to_(kWatermarkNone.value) {
   for (std::size_t i = 0; i < plan.pipelines.size(); ++i) {
-    if (plan.pipelines[i].root == root) members_.push_back(static_cast<int>(i));
+    if (plan.pipelines[i].root != root) continue;
+    members_.push_back(static_cast<int>(i));
+    may_empty_ = may_empty_ || plan.pipelines[i].may_empty;
   }
   outputs_.resize(members_.size());
 }
@@ -39,6 +41,7 @@ void MergeProcessor::Reopen(const std::map<std::int64_t, std::int64_t>& windows)
     Window& window = windows_[start];
     window.end = end;
     window.emitted = true;
+    window.shown_known = !may_empty_;
     const auto revision = revisions_.find(start);
     if (revision != revisions_.end()) window.revision = revision->second;
   }
@@ -74,7 +77,9 @@ Status MergeProcessor::Process(Partition partition, Offset offset, std::string_v
     dead_letters_.EndRecord();
     return {};
   }
+  if (ChangesNothing(partition, record)) return {};
   Window& window = windows_[start];
+  if (!window.shown_known) Recall(window);
   window.end = end;
   window.changed = true;
   // A window that ended without any record of it is out as an empty one: what comes now corrects it.
@@ -148,16 +153,10 @@ void MergeProcessor::EmitReady() {
   if (moved) EmitClosed();
 }
 
-void MergeProcessor::Emit(std::int64_t start, Window& window) {
+// The newest rows of all partitions together; their texts are in the window's records. `records` keeps the rows' backing.
+ColumnBatch MergeProcessor::RowsOf(const Window& window, ResultHeader& header, std::vector<ResultRecord>& records) const {
   ColumnBatch rows;
-  std::vector<ResultRecord> records(window.groups.size());
-  ResultHeader header{.generation = 0,
-                      .revision = window.revision,
-                      .state = window.emitted ? ResultState::kCorrected : ResultState::kFinal,
-                      .window_start = EventTime(start),
-                      .window_end = EventTime(window.end),
-                      .reference_version = 0};
-  if (window.emitted) header.revision = ++window.revision;
+  records.resize(window.groups.size());
   std::size_t i = 0;
   for (const auto& [key, bytes] : window.groups) {
     // It was decoded once when it came in.
@@ -166,30 +165,81 @@ void MergeProcessor::Emit(std::int64_t start, Window& window) {
     header.reference_version = std::max(header.reference_version, records[i].header.reference_version);
     ++i;
   }
-  window.emitted = true;
-  window.changed = false;
-  if (rows.columns.empty()) return;
-  EmitMember(0, header, rows);
+  if (rows.columns.empty()) rows.Reset(parent_.shape.schema, 0);
+  return rows;
 }
 
-void MergeProcessor::EmitMember(std::size_t member, const ResultHeader& header, ColumnBatch& rows) {
+void MergeProcessor::Emit(std::int64_t start, Window& window) {
+  std::vector<ResultRecord> records;
+  ResultHeader header{.generation = 0,
+                      .revision = window.revision,
+                      .state = window.emitted ? ResultState::kCorrected : ResultState::kFinal,
+                      .window_start = EventTime(start),
+                      .window_end = EventTime(window.end),
+                      .reference_version = 0};
+  if (window.emitted) header.revision = ++window.revision;
+  ColumnBatch rows = RowsOf(window, header, records);
+  window.emitted = true;
+  window.changed = false;
+  window.shown.resize(may_empty_ ? members_.size() : 0);
+  EmitMember(0, header, rows, window);
+}
+
+void MergeProcessor::EmitMember(std::size_t member, const ResultHeader& header, ColumnBatch& rows, Window& window) {
   const PipelinePlan& plan = plan_.pipelines[static_cast<std::size_t>(members_[member])];
   MemberOutput& output = outputs_[member];
   if (member > 0) output.rows_in += rows.rows;
   output.rows_filtered += ApplyCloseSteps(plan, references_, rows);
   ResultHeader own = header;
   own.generation = plan.fingerprint;
+  std::set<std::string> shown;
   ForEachGroup(plan.shape, rows, [&](std::size_t begin, std::size_t end) {
     EncodeResult(own, plan.shape.schema, rows, begin, end, output.results.bytes);
     output.results.EndRecord();
     output.rows_out += end - begin;
+    if (plan.may_empty) shown.insert(GroupKey(plan.shape, rows, begin));
   });
+  if (plan.may_empty) {
+    for (const std::string& key : window.shown[member]) {
+      if (shown.contains(key)) continue;
+      EncodeEmptied(own, plan.shape, RowOfKey(plan.shape, key), 0, output.results.bytes);
+      output.results.EndRecord();
+    }
+    window.shown[member] = std::move(shown);
+  }
   for (std::size_t child = member + 1; child < members_.size(); ++child) {
     if (plan_.pipelines[static_cast<std::size_t>(members_[child])].parent != members_[member]) continue;
-    ColumnBatch copy;
-    copy.rows = rows.rows;
-    copy.columns = rows.columns;
-    EmitMember(child, header, copy);
+    ColumnBatch copy = Borrow(rows);
+    EmitMember(child, header, copy, window);
+  }
+}
+
+// A group that has no rows here becomes empty: partitions say so also where they can't tell.
+bool MergeProcessor::ChangesNothing(Partition partition, const ResultRecord& record) const {
+  if (!record.emptied) return false;
+  const auto window = windows_.find(record.header.window_start.value);
+  if (window == windows_.end()) return true;
+  const auto group = window->second.groups.find({partition.value, GroupKey(parent_.shape, record.rows, 0)});
+  if (group == window->second.groups.end()) return true;
+  const Result<ResultMark> before = DecodeResultMark(group->second);
+  return before && before->emptied;
+}
+
+// What a reopened window had put out: every group that what is in it now may ever have given rows.
+void MergeProcessor::Recall(Window& window) const {
+  window.shown_known = true;
+  window.shown.assign(members_.size(), {});
+  std::vector<ResultRecord> records;
+  ResultHeader header;
+  std::vector<ColumnBatch> rows;
+  for (std::size_t m = 0; m < members_.size(); ++m) {
+    const PipelinePlan& plan = plan_.pipelines[static_cast<std::size_t>(members_[m])];
+    const auto parent = std::find(members_.begin(), members_.begin() + static_cast<std::ptrdiff_t>(m), plan.parent);
+    rows.push_back(m == 0 ? RowsOf(window, header, records) : Borrow(rows[static_cast<std::size_t>(parent - members_.begin())]));
+    ApplyCloseSteps(plan, references_, rows[m], Keep::kAll);
+    if (!plan.may_empty) continue;
+    ForEachGroup(plan.shape, rows[m],
+                 [&](std::size_t begin, std::size_t) { window.shown[m].insert(GroupKey(plan.shape, rows[m], begin)); });
   }
 }
 
@@ -230,13 +280,31 @@ void MergeProcessor::SaveState(std::string& out) const {
   for (const auto& [start, window] : windows_) {
     writer.Put(start);
     writer.Put(window.end);
-    writer.Put(static_cast<std::uint8_t>((window.emitted ? 1 : 0) | (window.changed ? 2 : 0)));
+    writer.Put(static_cast<std::uint8_t>((window.emitted ? 1 : 0) | (window.changed ? 2 : 0) | (window.shown_known ? 0 : 4)));
     writer.Put(window.revision);
     writer.PutVarint(window.first_offset.size());
     for (const auto& [partition, offset] : window.first_offset) {
       writer.Put(partition);
       writer.Put(offset);
     }
+    if (may_empty_) SaveShown(window, writer);
+  }
+}
+
+void MergeProcessor::SaveShown(const Window& window, ByteWriter& writer) const {
+  writer.PutVarint(window.shown.size());
+  for (const std::set<std::string>& keys : window.shown) {
+    writer.PutVarint(keys.size());
+    for (const std::string& key : keys) writer.PutString(key);
+  }
+}
+
+void MergeProcessor::LoadShown(Window& window, ByteReader& reader) const {
+  const std::uint64_t members = reader.GetVarint();
+  window.shown.resize(members_.size());
+  for (std::uint64_t m = 0; m < std::min<std::uint64_t>(members, members_.size()) && reader.ok(); ++m) {
+    const std::uint64_t keys = reader.GetVarint();
+    for (std::uint64_t k = 0; k < keys && reader.ok(); ++k) window.shown[m].emplace(reader.GetString());
   }
 }
 
@@ -271,12 +339,14 @@ Status MergeProcessor::LoadState(std::string_view bytes) {
     const auto flags = reader.Get<std::uint8_t>();
     window.emitted = (flags & 1) != 0;
     window.changed = (flags & 2) != 0;
+    window.shown_known = (flags & 4) == 0;
     window.revision = reader.Get<std::uint32_t>();
     const std::uint64_t offsets = reader.GetVarint();
     for (std::uint64_t o = 0; o < offsets && reader.ok(); ++o) {
       const auto partition = reader.Get<std::int32_t>();
       window.first_offset[partition] = reader.Get<std::int64_t>();
     }
+    if (may_empty_) LoadShown(window, reader);
   }
   if (!reader.done()) return Fail(ErrorKind::kCorruption, "the snapshot of pipeline " + root_.name + " has bytes left over or is cut off");
   return {};

@@ -11,6 +11,7 @@
 #include "sightline/flow/partition_state.h"
 #include "sightline/flow/plan.h"
 #include "sightline/model/ids.h"
+#include "sightline/model/result.h"
 
 namespace sightline::flow {
 
@@ -58,13 +59,22 @@ class MergeProcessor final : public PartitionState {
     std::map<std::int32_t, std::int64_t> first_offset;  // of its records, in each partition
     // Newest record of each group of each partition.
     std::map<std::pair<std::int32_t, std::string>, std::string> groups;
+    // Keys of the groups whose last result had rows, a member; of those alone whose groups may become empty. What other partitions had sent
+    // when a window went out can't be read from the topics again, so that these are part of the state.
+    std::vector<std::set<std::string>> shown;
+    bool shown_known = true;  // false: it was reopened, and what it had put out must be found out first
   };
   bool IsGone(const ResultHeader& header) const;
   void Keep(Window& window, Partition partition, Offset offset, const ResultRecord& record, std::string_view bytes);
   void Close(Partition partition, const ResultHeader& header);
   void EmitReady();
   void Emit(std::int64_t start, Window& window);
-  void EmitMember(std::size_t member, const ResultHeader& header, ColumnBatch& rows);
+  void EmitMember(std::size_t member, const ResultHeader& header, ColumnBatch& rows, Window& window);
+  ColumnBatch RowsOf(const Window& window, ResultHeader& header, std::vector<ResultRecord>& records) const;
+  bool ChangesNothing(Partition partition, const ResultRecord& record) const;
+  void Recall(Window& window) const;
+  void SaveShown(const Window& window, ByteWriter& writer) const;
+  void LoadShown(Window& window, ByteReader& reader) const;
   void EmitClosed();
 
   const Plan& plan_;
@@ -76,6 +86,7 @@ class MergeProcessor final : public PartitionState {
   std::map<std::int64_t, Window> windows_;
   std::map<std::int64_t, std::uint32_t> revisions_;  // of corrected windows that are no longer kept
   std::size_t bytes_ = 0;
+  bool may_empty_ = false;  // of a member
 };
 
 }  // namespace sightline::flow

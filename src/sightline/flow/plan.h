@@ -86,12 +86,16 @@ struct PipelinePlan {
   std::vector<CloseOp> close_ops;
   std::vector<Schema> close_schemas;  // before each close op, and at the end
   ResultShape shape;
+  std::vector<std::string> keys;      // columns of the root's group_by that are still there: no correction changes their values
   bool ranked = false;
+  // A correction can take all rows of a group away: it, or one it reads from, has a step behind the aggregate that leaves rows out, or what
+  // tells groups apart changes with the rows.
+  bool may_empty = false;
   bool to_statistics = false;
   bool to_live = false;
-  RetainResultsSpec retain;           // no part of the fingerprint
-  std::uint64_t fingerprint = 0;      // of the canonical plan from the dataset on, partition epoch and semantics version
-  std::string canonical;              // what the fingerprint is of; also shown by `plan`
+  RetainResultsSpec retain;  // no part of the fingerprint
+  std::uint64_t fingerprint = 0;  // of the canonical plan from the dataset on, partition epoch and semantics version
+  std::string canonical;  // what the fingerprint is of; also shown by `plan`
 };
 
 struct DatasetPlan {
@@ -99,7 +103,7 @@ struct DatasetPlan {
   std::string topic;
   const governance::Contract* contract = nullptr;
   std::int32_t partitions = 1;
-  int partition_by = 0;               // field of the contract
+  int partition_by = 0;  // field of the contract
   std::vector<std::string> implies_partition;  // fields that determine partition_by, by declaration
   WatermarkSpec watermark;
 };

@@ -105,6 +105,7 @@ void PipelineCompiler::CompileSource(int index) {
     out_.kind = PipelineKind::kFused;
     out_.root = parent.root;
     out_.window = parent.window;
+    out_.keys = parent.keys;
     schema_ = parent.shape.schema;
     canonical_ = parent.canonical;
     windowed_ = aggregated_ = true;
@@ -373,7 +374,7 @@ void PipelineCompiler::RootAggregate(const AggregateStep& step) {
   out_.rows = schema_;
   schema_ = AggregatedSchema(schema_, out_.group_by, out_.aggregates);
   CheckResultNames();
-  group_names_ = step.by;
+  out_.keys = group_names_ = step.by;
   aggregated_ = true;
 }
 
@@ -397,6 +398,7 @@ void PipelineCompiler::Regroup(const AggregateStep& step) {
   keeps_partition_ = keeps_partition_ && DeterminesPartition(names);
   schema_ = AggregatedSchema(schema_, op.by, op.aggregates);
   CheckResultNames();
+  std::erase_if(out_.keys, [&](const std::string& key) { return std::find(names.begin(), names.end(), key) == names.end(); });
   group_names_ = names;
   PushClose(std::move(op));
 }
@@ -452,20 +454,73 @@ void PipelineCompiler::Finish(int index) {
   out_.close_schemas.push_back(schema_);
   out_.shape.pipeline = spec_.name;
   out_.shape.schema = schema_;
-  // The unit of a result: the rank's groups, else the partition's field where it is still there, else the whole key; over all
-  // partitions the whole window.
+  FindUnit();
+  for (const std::string& name : group_names_) {
+    const int column = schema_.Find(name);
+    if (column >= 0) out_.shape.group.push_back(column);
+  }
+  out_.may_empty = MayEmpty();
+  if (out_.may_empty) canonical_ += "results that a correction empties are put out without rows\n";
+  out_.canonical = canonical_;
+  out_.fingerprint = Hash64(canonical_);
+}
+
+// The unit of a result: the rank's groups, else the partition's field where it is still there, else the whole key; over all
+// partitions the whole window.
+void PipelineCompiler::FindUnit() {
   if (!out_.ranked) {
     const std::string& by = dataset_->contract->schema.fields[static_cast<std::size_t>(dataset_->partition_by)].name;
     const bool has = std::find(group_names_.begin(), group_names_.end(), by) != group_names_.end();
     if (out_.root >= 0 && has) group_names_ = {by};
     if (!has && out_.kind == PipelineKind::kMerge) group_names_.clear();
   }
-  for (const std::string& name : group_names_) {
-    const int column = schema_.Find(name);
-    if (column >= 0) out_.shape.group.push_back(column);
+  if (BehindMerge()) return;  // a window is always put out whole there: what was put out before is known
+  // A group whose value changes with its rows (a count, a name from a reference) would leave its rows behind under the old value: such
+  // columns are no part of the unit.
+  std::vector<std::string> keys = group_names_;
+  std::erase_if(keys, [&](const std::string& name) { return !IsKey(name); });
+  if (keys.size() == group_names_.size() || !DeterminesPartition(keys)) return;
+  canonical_ += "results by " + Join(keys) + "\n";
+  group_names_ = std::move(keys);
+  for (std::size_t i = 0; i < out_.close_ops.size(); ++i) {
+    auto* rank = std::get_if<RankOp>(&out_.close_ops[i]);
+    if (rank == nullptr) continue;
+    const std::vector<Field>& fields = out_.close_schemas[i].fields;
+    // Rows of one result stand together.
+    std::stable_partition(rank->within.begin(), rank->within.end(),
+                          [&](int column) { return IsKey(fields[static_cast<std::size_t>(column)].name); });
   }
-  out_.canonical = canonical_;
-  out_.fingerprint = Hash64(canonical_);
+}
+
+bool PipelineCompiler::BehindMerge() const {
+  return out_.kind == PipelineKind::kMerge ||
+         (out_.kind == PipelineKind::kFused && plan_.pipelines[static_cast<std::size_t>(out_.root)].kind == PipelineKind::kMerge);
+}
+
+bool PipelineCompiler::IsKey(const std::string& name) const {
+  return std::find(out_.keys.begin(), out_.keys.end(), name) != out_.keys.end();
+}
+
+// Rows never leave an aggregate, so that only what comes behind it can leave a group without any.
+bool PipelineCompiler::MayEmpty() const {
+  std::vector<std::string> unit;
+  for (int column : out_.shape.group) unit.push_back(out_.shape.schema.fields[static_cast<std::size_t>(column)].name);
+  if (!std::all_of(unit.begin(), unit.end(), [&](const std::string& name) { return IsKey(name); })) return true;
+  for (const PipelinePlan* at = &out_;; at = &plan_.pipelines[static_cast<std::size_t>(at->parent)]) {
+    for (std::size_t i = 0; i < at->close_ops.size(); ++i) {
+      if (std::holds_alternative<WhereOp>(at->close_ops[i])) return true;
+      const auto* enrich = std::get_if<EnrichOp>(&at->close_ops[i]);
+      if (enrich != nullptr && enrich->drop_missing) return true;
+      const auto* rank = std::get_if<RankOp>(&at->close_ops[i]);
+      if (rank == nullptr) continue;
+      // Each of its groups keeps a row, and with it every wider one.
+      std::vector<std::string> within;
+      for (int column : rank->within) within.push_back(at->close_schemas[i].fields[static_cast<std::size_t>(column)].name);
+      const auto kept = [&](const std::string& name) { return std::find(within.begin(), within.end(), name) != within.end(); };
+      if (!std::all_of(unit.begin(), unit.end(), kept)) return true;
+    }
+    if (at->parent < 0) return false;
+  }
 }
 
 }  // namespace sightline::flow

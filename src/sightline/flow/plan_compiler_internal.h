@@ -29,6 +29,10 @@ class PipelineCompiler {
   void Regroup(const AggregateStep& step);
   void Rank(const RankStep& step);
   void Finish(int index);
+  void FindUnit();
+  bool BehindMerge() const;
+  bool IsKey(const std::string& name) const;
+  bool MayEmpty() const;
   std::vector<Aggregate> Aggregates(const AggregateStep& step);
   std::optional<Aggregate> ParseAggregate(const std::string& name, const std::string& call);
   // Index of a column of the current schema; notes the mistake and gives -1 when it is not there.

@@ -35,6 +35,7 @@ Processor::Processor(const Plan& plan, int root, Options options)
     const auto parent = std::find(members_.begin(), members_.end(), member.parent);
     if (parent != members_.end()) wanted_[static_cast<std::size_t>(parent - members_.begin())] = 1;
   }
+  FindEmptying();
   for (const RowOp& op : root_.row_ops) {
     const auto* dedupe = std::get_if<DedupeOp>(&op);
     if (dedupe == nullptr) continue;
@@ -54,6 +55,16 @@ Processor::Processor(const Plan& plan, int root, Options options)
     }
   }
   windows_.TrackTouched(options_.live != nullptr);
+}
+
+void Processor::FindEmptying() {
+  emptying_.assign(members_.size(), 0);
+  for (std::size_t m = members_.size(); m-- > 0;) {
+    const PipelinePlan& member = plan_.pipelines[static_cast<std::size_t>(members_[m])];
+    if (member.may_empty) emptying_[m] = 1;
+    const auto parent = std::find(members_.begin(), members_.end(), member.parent);
+    if (emptying_[m] != 0 && parent != members_.end()) emptying_[static_cast<std::size_t>(parent - members_.begin())] = 1;
+  }
 }
 
 void Processor::Process(const Input& input) {
@@ -369,7 +380,7 @@ void Processor::CloseUpTo(std::int64_t watermark) {
   for (std::int64_t start = windows_.NextToEmit(watermark); start != WindowStore::kNone; start = windows_.NextToEmit(watermark)) {
     if (recount_ == nullptr) windows_.Emit(start, window_rows_, events_);
     windows_.MarkEmitted(start);
-    if (recount_ == nullptr) EmitMember(0, start, window_rows_, ResultState::kFinal);
+    if (recount_ == nullptr) EmitMember(0, start, window_rows_, nullptr, ResultState::kFinal);
   }
   const std::int64_t kept = windows_.first_kept();
   windows_.Advance(watermark);
@@ -393,41 +404,66 @@ void Processor::EmitCorrections() {
   for (const auto& [start, families] : windows_.TakeCorrected()) {
     if (recount_ != nullptr && !recount_->Has(start)) continue;
     ColumnBatch rows = FamilyRows(start, families, GroupIndex::Order::kCanonical);
-    EmitMember(0, start, rows, ResultState::kCorrected);
+    EmitMember(0, start, rows, nullptr, ResultState::kCorrected);
   }
 }
 
-void Processor::EmitMember(std::size_t member, std::int64_t start, ColumnBatch& rows, ResultState state) {
+// A correction of a group that has no rows now is put out, too, or those of its last revision would stay. Which revision had rows is not
+// remembered: every group that the corrected rows may ever have been in counts as one that had. So revisions and records are a function
+// of which records came when, and not of what a reference of then let pass.
+void Processor::EmitMember(std::size_t member, std::int64_t start, ColumnBatch& rows, const ColumnBatch* every, ResultState state) {
   if (wanted_[member] == 0) return;
   const PipelinePlan& plan = plan_.pipelines[static_cast<std::size_t>(members_[member])];
   MemberOutput& output = outputs_[member];
+  const bool emptying = emptying_[member] != 0 && (state == ResultState::kCorrected || options_.live != nullptr);
+  ColumnBatch all;
+  if (emptying) {
+    all = Borrow(every != nullptr ? *every : rows);
+    ApplyCloseSteps(plan, references_, all, Keep::kAll);
+  }
   output.rows_in += rows.rows;
   output.rows_filtered += ApplyCloseSteps(plan, references_, rows);
   if (options_.only.empty() || options_.only == plan.name) {
-    ResultHeader header{.generation = plan.fingerprint,
-                        .revision = 0,
-                        .state = state,
-                        .window_start = EventTime(start),
-                        .window_end = EventTime(start + root_.window.size.count()),
-                        .reference_version = ReferenceVersion()};
-    ForEachGroup(plan.shape, rows, [&](std::size_t begin, std::size_t end) {
-      if (state == ResultState::kCorrected) {
-        const std::string key = std::string(1, static_cast<char>(member)) + GroupKey(plan.shape, rows, begin);
-        header.revision = ++revisions_[start][key];
-      }
-      if (recount_ != nullptr) return;
-      EncodeResult(header, plan.shape.schema, rows, begin, end, output.results.bytes);
-      output.results.EndRecord();
-      output.rows_out += end - begin;
-    });
+    PutOut(member,
+           {.generation = plan.fingerprint,
+            .revision = 0,
+            .state = state,
+            .window_start = EventTime(start),
+            .window_end = EventTime(start + root_.window.size.count()),
+            .reference_version = ReferenceVersion()},
+           rows, all);
   }
   for (std::size_t child = member + 1; child < members_.size(); ++child) {
     if (plan_.pipelines[static_cast<std::size_t>(members_[child])].parent != members_[member]) continue;
-    ColumnBatch copy;
-    copy.rows = rows.rows;
-    copy.columns = rows.columns;  // texts stay where they are: `rows` outlives the call
-    EmitMember(child, start, copy, state);
+    ColumnBatch copy = Borrow(rows);
+    EmitMember(child, start, copy, emptying ? &all : nullptr, state);
   }
+}
+
+// `every` is empty where no group can be emptied.
+void Processor::PutOut(std::size_t member, ResultHeader header, const ColumnBatch& rows, const ColumnBatch& every) {
+  const PipelinePlan& plan = plan_.pipelines[static_cast<std::size_t>(members_[member])];
+  MemberOutput& output = outputs_[member];
+  const bool corrected = header.state == ResultState::kCorrected;
+  const auto revise = [&](const ColumnBatch& of, std::size_t row) {
+    const std::string key = std::string(1, static_cast<char>(member)) + GroupKey(plan.shape, of, row);
+    header.revision = ++revisions_[header.window_start.value][key];
+  };
+  ForEachGroup(plan.shape, rows, [&](std::size_t begin, std::size_t end) {
+    if (corrected) revise(rows, begin);
+    if (recount_ != nullptr) return;
+    EncodeResult(header, plan.shape.schema, rows, begin, end, output.results.bytes);
+    output.results.EndRecord();
+    output.rows_out += end - begin;
+  });
+  if (!plan.may_empty) return;
+  if (!corrected) return PublishEmptied(member, header, rows, every);
+  ForEachEmptied(plan.shape, rows, every, [&](std::size_t row) {
+    revise(every, row);
+    if (recount_ != nullptr) return;
+    EncodeEmptied(header, plan.shape, every, row, output.results.bytes);
+    output.results.EndRecord();
+  });
 }
 
 // Says to readers of all partitions that this one is done with windows that end at or before `final_to`, and takes no
@@ -444,36 +480,6 @@ void Processor::EmitClosed(EventTime kept_from, EventTime final_to) {
                               .reference_version = 0};
     EncodeClosed(header, outputs_[m].results.bytes);
     outputs_[m].results.EndRecord();
-  }
-}
-
-void Processor::PublishLive() {
-  for (const auto& [start, families] : windows_.TakeTouched()) {
-    if (start < windows_.first_open()) continue;  // its final result is on the way
-    const ResultHeader base{.generation = 0,
-                            .revision = 0,
-                            .state = ResultState::kOpen,
-                            .window_start = EventTime(start),
-                            .window_end = EventTime(start + root_.window.size.count()),
-                            .reference_version = ReferenceVersion()};
-    std::vector<ColumnBatch> rows(members_.size());
-    for (std::size_t m = 0; m < members_.size(); ++m) {
-      const PipelinePlan& plan = plan_.pipelines[static_cast<std::size_t>(members_[m])];
-      if (m == 0) {
-        rows[m] = FamilyRows(start, families, GroupIndex::Order::kAny);
-      } else {
-        const auto parent = std::find(members_.begin(), members_.end(), plan.parent) - members_.begin();
-        rows[m].rows = rows[static_cast<std::size_t>(parent)].rows;
-        rows[m].columns = rows[static_cast<std::size_t>(parent)].columns;
-      }
-      ApplyCloseSteps(plan, references_, rows[m]);
-      if (!plan.to_live) continue;
-      std::vector<LiveGroup> groups;
-      ResultHeader header = base;
-      header.generation = plan.fingerprint;
-      ForEachGroup(plan.shape, rows[m], [&](std::size_t begin, std::size_t end) { groups.push_back({header, &rows[m], begin, end}); });
-      if (!groups.empty()) options_.live->Publish(shapes_[m], groups);
-    }
   }
 }
 

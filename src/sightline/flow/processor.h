@@ -137,7 +137,11 @@ class Processor final : public PartitionState {
   void CloseUpTo(std::int64_t watermark);
   void EmitCorrections();
   ColumnBatch FamilyRows(std::int64_t start, const std::set<std::uint32_t>& families, GroupIndex::Order order);
-  void EmitMember(std::size_t member, std::int64_t start, ColumnBatch& rows, ResultState state);
+  void FindEmptying();
+  // `every`: of the member it reads from, the rows without what close steps take out; null: its rows are all there are.
+  void EmitMember(std::size_t member, std::int64_t start, ColumnBatch& rows, const ColumnBatch* every, ResultState state);
+  void PutOut(std::size_t member, ResultHeader header, const ColumnBatch& rows, const ColumnBatch& every);
+  void PublishEmptied(std::size_t member, ResultHeader header, const ColumnBatch& rows, const ColumnBatch& every) const;
   void EmitProgress(std::int64_t watermark);
   void EmitClosed(EventTime kept_from, EventTime final_to);
   // Takes the rows out of selected_ for which `refuse` gives a verdict.
@@ -152,6 +156,7 @@ class Processor final : public PartitionState {
   const DatasetPlan& dataset_;
   Options options_;
   std::vector<std::uint8_t> wanted_;  // a member: is it, or one that reads from it, put out?
+  std::vector<std::uint8_t> emptying_;  // a member: may its groups, or those of one that reads from it, become empty?
   std::vector<std::shared_ptr<const ResultShape>> shapes_;
   Counters counters_;
   std::int64_t watermark_;
@@ -170,7 +175,7 @@ class Processor final : public PartitionState {
   std::unique_ptr<DedupeTable<std::uint64_t>> ids64_;
   std::unique_ptr<DedupeTable<Hash128>> ids128_;
   WindowStore windows_;
-  // Revisions of results emitted more than once: (window, member) -> group's first row key -> revision.
+  // How often a group was corrected, whether it had rows or not: window -> member and group's key -> revision.
   std::map<std::int64_t, std::map<std::string, std::uint32_t>> revisions_;
   std::vector<std::uint8_t> group_unknown_;  // a group number: does a joined reference lack its key?
   std::vector<std::pair<EnrichOp, std::size_t>> key_joins_;  // close-step joins on a group key: (op, key position)

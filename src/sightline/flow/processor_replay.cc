@@ -100,7 +100,7 @@ void Processor::EmitRecounted(RecountWindows& windows, const RecountWindows::Fam
   for (const auto& [start, touched] : families) {
     ColumnBatch rows;
     windows.Emit(start, touched, rows, events_);
-    EmitMember(0, start, rows, ResultState::kCorrected);
+    EmitMember(0, start, rows, nullptr, ResultState::kCorrected);
   }
 }
 

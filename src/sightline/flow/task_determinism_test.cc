@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "sightline/bus/testing/simulated_log.h"
+#include "sightline/flow/engine.h"
 #include "sightline/flow/task.h"
 #include "sightline/flow/testing/partitioned_input.h"
 #include "sightline/runtime/random.h"
@@ -28,6 +29,25 @@ struct Course {
   std::size_t batch_max = 1000;
   bool disturbed = false;  // steps, commits, snapshots, restarts and power failures at random
   StateMemory* memory = nullptr;
+};
+
+// How many rows each group has that somebody sees who watches.
+class Watcher final : public LiveSink {
+ public:
+  void Publish(const std::shared_ptr<const ResultShape>& shape, std::span<const LiveGroup> groups) override {
+    for (const LiveGroup& group : groups) {
+      const std::pair<std::int64_t, std::string> key{group.header.window_start.value, GroupKey(*shape, *group.rows, group.begin)};
+      seen_[shape->pipeline][key] = group.end - group.begin;
+    }
+  }
+  std::size_t RowsOf(const std::string& pipeline) {
+    std::size_t rows = 0;
+    for (const auto& [key, count] : seen_[pipeline]) rows += count;
+    return rows;
+  }
+
+ private:
+  std::map<std::string, std::map<std::pair<std::int64_t, std::string>, std::size_t>> seen_;
 };
 
 class TaskRun {
@@ -57,6 +77,16 @@ class TaskRun {
     return topics;
   }
   const Counters& counters() const { return counters_; }
+  // Shows him the results that there are.
+  void Tell(Watcher& watcher) {
+    LiveTail tail(*log_.bus, *input_.plan, watcher);
+    Check(tail.Open());
+    for (bool more = true; more && !::testing::Test::HasFatalFailure();) {
+      const Result<bool> stepped = tail.Step();
+      Check(stepped);
+      more = stepped && *stepped;
+    }
+  }
 
  private:
   template <typename T>
@@ -205,6 +235,9 @@ TEST_P(TaskDeterminism, EqualsTheNaiveModelWhateverBatchesCommitsAndRestarts) {
   ASSERT_FALSE(HasFatalFailure());
   EXPECT_EQ(testing::DifferenceOf(expected, testing::RowsIn(*input->plan, undisturbed, "counts", input->naive.by.size() + 1)), "");
   EXPECT_EQ(testing::DifferenceOf(over_all, testing::RowsIn(*input->plan, undisturbed, "over_all", input->naive.over_all.size())), "");
+  EXPECT_EQ(
+      testing::DifferenceOf(testing::NaiveByLocation(input->naive, expected), testing::RowsIn(*input->plan, undisturbed, "by_location", 1)),
+      "");
   EXPECT_EQ(whole.counters().verdicts, counted.verdicts);
   EXPECT_EQ(whole.counters().partially_late, counted.partially_late);
 
@@ -255,8 +288,35 @@ TEST_P(TaskInFiles, PutsOutTheSameBytes) {
   std::filesystem::remove_all(directory);
 }
 
-INSTANTIATE_TEST_SUITE_P(Seeds, TaskInFiles, ::testing::Range<std::uint64_t>(1, 15, 4));
-INSTANTIATE_TEST_SUITE_P(Seeds, TaskDeterminism, ::testing::Range<std::uint64_t>(1, 15));
+// What no random pipeline did, none has shown.
+TEST(TaskDeterminismInput, HasGroupsThatACorrectionEmptiesForThoseWhoWatchToo) {
+  std::map<std::string, std::size_t> emptied;
+  for (const std::uint64_t seed : {4, 8, 12, 16}) {
+    const std::unique_ptr<Input> input = testing::MakePartitionedInput(seed, testing::Ticks::kSome);
+    ASSERT_NE(input, nullptr);
+    TaskRun run(*input, {.seed = seed * 4 + 7, .batch_max = 7, .disturbed = true});
+    const Topics topics = run.Go();
+    Watcher watcher;
+    run.Tell(watcher);
+    for (const PipelinePlan& pipeline : input->plan->pipelines) {
+      EXPECT_EQ(watcher.RowsOf(pipeline.name), testing::RowsIn(*input->plan, topics, pipeline.name, pipeline.keys.size()).size())
+          << pipeline.name;
+    }
+    for (const auto& [topic, records] : topics) {
+      for (const std::string& record : records) {
+        const Result<ResultMark> mark = topic.starts_with("results.") ? DecodeResultMark(record) : Result<ResultMark>(ResultMark{});
+        ASSERT_TRUE(mark);
+        emptied[topic.substr(0, topic.find('/'))] += mark->emptied ? 1 : 0;
+      }
+    }
+  }
+  EXPECT_GT(emptied["results.counts"], 50U);
+  EXPECT_GT(emptied["results.by_location"], 50U);
+  EXPECT_GT(emptied["results.over_all"], 2U);
+}
+
+INSTANTIATE_TEST_SUITE_P(Seeds, TaskInFiles, ::testing::Range<std::uint64_t>(1, 18, 5));
+INSTANTIATE_TEST_SUITE_P(Seeds, TaskDeterminism, ::testing::Range<std::uint64_t>(1, 17));
 
 }  // namespace
 }  // namespace sightline::flow

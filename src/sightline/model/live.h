@@ -11,7 +11,8 @@ namespace sightline {
 
 // One group of a window as it stands now, on its way to the live board. It replaces the former state of the same window and
 // key as a unit. Row `begin` of `rows` must exist and hold the group's key columns even when the group has become empty
-// (begin == end), which removes it from the board.
+// (begin == end), which removes it from the board. A window that becomes final with no row of a group that it may have shown is published
+// so once more, still as open: the results do not name the group.
 struct LiveGroup {
   ResultHeader header;                // state kOpen for a window that still takes events
   const ColumnBatch* rows = nullptr;  // columns of ResultShape::schema; names from references attached already

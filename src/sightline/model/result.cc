@@ -1,5 +1,6 @@
 #include "sightline/model/result.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "sightline/base/bytes.h"
@@ -10,6 +11,7 @@ namespace {
 // The layout is described in docs/formats/result.md.
 constexpr std::uint8_t kVersion = 1;
 constexpr std::uint8_t kFlagClosed = 1;
+constexpr std::uint8_t kFlagEmptied = 2;
 constexpr std::uint8_t kColumnHasNulls = 0x80;
 constexpr std::size_t kGenerationAt = 8;
 constexpr std::size_t kHeaderBytes = 48;
@@ -145,6 +147,16 @@ void EncodeResult(const ResultHeader& header, const Schema& schema, const Column
   for (std::size_t i = 0; i < schema.fields.size(); ++i) PutColumn(writer, rows.columns[i], schema.fields[i].type, begin, end);
 }
 
+void EncodeEmptied(const ResultHeader& header, const ResultShape& shape, const ColumnBatch& rows, std::size_t row, std::string& out) {
+  static const Column kNull{.type = FieldType::kInt64, .int64s = {}, .doubles = {}, .strings = {}, .nulls = {1}};
+  ByteWriter writer(out);
+  PutHeader(writer, header, kFlagEmptied, 1, shape.schema.fields.size());
+  for (std::size_t i = 0; i < shape.schema.fields.size(); ++i) {
+    const bool key = std::find(shape.group.begin(), shape.group.end(), static_cast<int>(i)) != shape.group.end();
+    PutColumn(writer, key ? rows.columns[i] : kNull, shape.schema.fields[i].type, key ? row : 0, key ? row + 1 : 1);
+  }
+}
+
 void EncodeClosed(const ResultHeader& header, std::string& out) {
   ByteWriter writer(out);
   PutHeader(writer, header, kFlagClosed, 0, 0);
@@ -180,10 +192,11 @@ Result<Head> GetHead(std::string_view bytes, ByteReader& reader) {
     return Broken("version " + std::to_string(version) + ", this program reads version " + std::to_string(kVersion));
   }
   if (!reader.ok()) return Broken("the header is cut off");
-  if (flags > kFlagClosed || reserved != 0) return Broken("unknown flags");
+  if (flags > kFlagEmptied || reserved != 0) return Broken("unknown flags");  // nor are both ever set
   if (state > static_cast<std::uint8_t>(ResultState::kCorrected)) return Broken("unknown state " + std::to_string(state));
   header.state = static_cast<ResultState>(state);
-  head.mark.closed = (flags & kFlagClosed) != 0;
+  head.mark.closed = flags == kFlagClosed;
+  head.mark.emptied = flags == kFlagEmptied;
   return head;
 }
 
@@ -200,6 +213,7 @@ Status DecodeResult(std::string_view bytes, const Schema& schema, ResultRecord& 
   SL_ASSIGN_OR_RETURN(const Head head, GetHead(bytes, reader));
   into.header = head.mark.header;
   into.closed = head.mark.closed;
+  into.emptied = head.mark.emptied;
   const std::uint32_t rows = head.rows;
   const std::uint32_t columns = head.columns;
   if (into.closed) {
@@ -210,12 +224,13 @@ Status DecodeResult(std::string_view bytes, const Schema& schema, ResultRecord& 
   if (columns != schema.fields.size()) {
     return Broken(std::to_string(columns) + " columns where the pipeline has " + std::to_string(schema.fields.size()));
   }
+  if (into.emptied && rows != 1) return Broken(std::to_string(rows) + " keys of one emptied group");
   // A row takes at least a byte in each column; a row count that cannot be there must not become an allocation.
   if (rows > reader.remaining()) return Broken("more rows than bytes");
   into.rows.Reset(schema, rows);
   for (std::size_t i = 0; i < schema.fields.size(); ++i) SL_TRY(GetColumn(reader, schema.fields[i], rows, into.rows.columns[i]));
   if (!reader.done()) return Broken("bytes after the last column");
-  into.rows.rows = rows;
+  into.rows.rows = into.emptied ? 0 : rows;
   return {};
 }
 

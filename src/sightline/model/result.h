@@ -37,18 +37,22 @@ struct ResultHeader {
   std::uint64_t reference_version = 0; // of the newest reference the names came from; 0: none
 };
 
-// One record of a results topic: all rows of one group in one window. A record without rows says that the group is empty
-// now (a correction removed it) or, with `closed` set, that its partition will send nothing more for windows that end at or
-// before window_end. Layout: docs/formats/result.md.
+// One record of a results topic: all rows of one group in one window. With `emptied` set a correction has taken all rows of the
+// group away; with `closed` set the partition will send nothing more for windows that end at or before window_end. Layout:
+// docs/formats/result.md.
 struct ResultRecord {
   ResultHeader header;
   bool closed = false;
+  // `rows` has no rows then. Its columns hold one value each all the same, at 0: the group's key, and null elsewhere.
+  bool emptied = false;
   ColumnBatch rows;                    // columns of ResultShape::schema
 };
 
 // Appends the encoded record to `out`. Rows [begin, end) of `rows` are written.
 void EncodeResult(const ResultHeader& header, const Schema& schema, const ColumnBatch& rows, std::size_t begin, std::size_t end,
                   std::string& out);
+// The group that row `row` belongs to has no rows now; of that row the group's columns are written.
+void EncodeEmptied(const ResultHeader& header, const ResultShape& shape, const ColumnBatch& rows, std::size_t row, std::string& out);
 void EncodeClosed(const ResultHeader& header, std::string& out);
 // The generation of an encoded record, to be looked at before it is decoded: another plan's results have other columns. 0 when the
 // bytes are too few for a record.
@@ -57,6 +61,7 @@ std::uint64_t GenerationOf(std::string_view bytes);
 struct ResultMark {
   ResultHeader header;
   bool closed = false;
+  bool emptied = false;
 };
 Result<ResultMark> DecodeResultMark(std::string_view bytes);
 // Strings in `into.rows` are views into `bytes`. kCorruption when the bytes are not such a record.

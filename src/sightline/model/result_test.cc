@@ -110,6 +110,41 @@ TEST(Result, EmptyGroupAndClosedMark) {
   EXPECT_EQ(record.header.window_end, EventTime(0));
 }
 
+ResultShape ByName() { return {.pipeline = "p", .schema = AllTypes(), .group = {1}, .windowed = true}; }
+
+TEST(Result, AnEmptiedGroupHasItsKeyAndNoRows) {
+  for (const std::size_t row : {0, 1, 2}) {
+    std::string bytes;
+    EncodeEmptied(SomeHeader(), ByName(), ThreeRows(), row, bytes);
+    ResultRecord record;
+    ASSERT_TRUE(DecodeResult(Encoded(0, 3), AllTypes(), record));  // leftovers
+    ASSERT_TRUE(DecodeResult(bytes, AllTypes(), record));
+    EXPECT_TRUE(record.emptied);
+    EXPECT_FALSE(record.closed);
+    EXPECT_EQ(record.header.revision, 3U);
+    EXPECT_EQ(record.rows.rows, 0U);
+    const Column& key = record.rows.columns[1];
+    EXPECT_EQ(key.IsNull(0), row == 1);
+    EXPECT_EQ(key.strings[0], row == 1 ? "" : ThreeRows().columns[1].strings[row]);
+    for (const std::size_t other : {0, 2, 3}) EXPECT_TRUE(record.rows.columns[other].IsNull(0)) << other;
+    const Result<ResultMark> mark = DecodeResultMark(bytes);
+    ASSERT_TRUE(mark);
+    EXPECT_TRUE(mark->emptied);
+    ASSERT_TRUE(DecodeResult(Encoded(0, 3), AllTypes(), record));
+    EXPECT_FALSE(record.emptied);
+    EXPECT_EQ(record.rows.rows, 3U);
+  }
+}
+
+TEST(Result, EveryCutOfAnEmptiedGroupIsCorruption) {
+  std::string bytes;
+  EncodeEmptied(SomeHeader(), ByName(), ThreeRows(), 0, bytes);
+  for (std::size_t size = 0; size < bytes.size(); ++size) {
+    ResultRecord record;
+    EXPECT_FALSE(DecodeResult(std::string_view(bytes).substr(0, size), AllTypes(), record)) << size;
+  }
+}
+
 TEST(Result, ReusedRecordKeepsNoNulls) {
   const std::string with_nulls = Encoded(0, 3);
   const std::string without = Encoded(0, 1);
@@ -144,7 +179,9 @@ TEST(Result, RefusesWhatIsNotSuchARecord) {
   };
   refused(good + "x", AllTypes(), "after the last column");
   refused(changed(0, 2), AllTypes(), "version 2");
-  refused(changed(1, 2), AllTypes(), "flags");
+  refused(changed(1, 2), AllTypes(), "3 keys of one emptied group");
+  refused(changed(1, 3), AllTypes(), "flags");
+  refused(changed(1, 4), AllTypes(), "flags");
   refused(changed(2, 3), AllTypes(), "state");
   refused(changed(1, 1), AllTypes(), "closed");
   refused(changed(43, '\x7f'), AllTypes(), "more rows than bytes");
@@ -169,6 +206,24 @@ TEST(Result, BytesOfVersion1) {
                                              1,    0,    0,    0,    0,    0,    0,    0xd0, 0x3f,  // double
                                              2,    1};                                              // bool
   const std::string bytes = Encoded(0, 1);
+  EXPECT_EQ(bytes, std::string(reinterpret_cast<const char*>(kBytes), sizeof(kBytes)));
+}
+
+// The same for a group that was emptied: its key is the second column, and every other value is null.
+TEST(Result, BytesOfAnEmptiedGroup) {
+  static constexpr unsigned char kBytes[] = {1,    2,    2,    0,  // version, flags, state, reserved
+                                             3,    0,    0,    0,  // revision
+                                             0xef, 0xbe, 0xfe, 0xca, 0xce, 0xfa, 0xed, 0xfe,  // generation
+                                             0xa0, 0x15, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,  // window_start
+                                             0,    0,    0,    0,    0,    0,    0,    0,  // window_end
+                                             42,   0,    0,    0,    0,    0,    0,    0,  // reference_version
+                                             1,    0,    0,    0,    4,    0,    0,    0,  // rows, columns
+                                             0x80, 1,    0,    0,    0,    0,    0,    0,    0,   0,  // int64, null
+                                             3,    6,    0,    0,    0,    'p',  'e',  'r',  's', 'o', 'n',  // string
+                                             0x81, 1,    0,    0,    0,    0,    0,    0,    0,   0,  // double, null
+                                             0x82, 1,    0};  // bool, null
+  std::string bytes;
+  EncodeEmptied(SomeHeader(), ByName(), ThreeRows(), 0, bytes);
   EXPECT_EQ(bytes, std::string(reinterpret_cast<const char*>(kBytes), sizeof(kBytes)));
 }
 

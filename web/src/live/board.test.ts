@@ -39,6 +39,17 @@ test('a group without rows removes its window, and the location with the last on
   assert.equal(board.windows.has('1'), false);
 });
 
+test('a correction without rows removes what was final, tells of nothing, and closes the open windows before it', () => {
+  const board = new Board(columns);
+  board.apply([group('1', 0, [['car', 5]]), group('1', MINUTE, [['car', 2]], 'final'), group('2', MINUTE, [['car', 3]], 'final')]);
+  board.apply([group('1', 0, [['car', 6]])]);
+  assert.deepEqual(board.apply([group('1', MINUTE, [], 'corrected', 1)]), []);
+  assert.equal(board.windows.has('1'), false);
+  assert.deepEqual(board.of('2').map((w) => w.state), ['final']);
+  board.apply([group('1', MINUTE, [['bus', 1]], 'corrected', 2)]);
+  assert.deepEqual(board.of('1').map((w) => [w.start / MINUTE, w.revision]), [[1, 2]]);
+});
+
 test('old final windows go, open ones stay', () => {
   const board = new Board(columns);
   board.apply([0, 1, 2, 3].map((n) => group('1', n * MINUTE, [['car', n + 1]], 'final')));

@@ -56,6 +56,7 @@ export class Board {
       const before = windows.get(group.window_start);
       if (group.rows.length === 0) {
         windows.delete(group.window_start);
+        if (group.state !== 'open') this.prune(windows, group.window_start);
         if (windows.size === 0) this.windows.delete(id);
         continue;
       }
@@ -66,7 +67,7 @@ export class Board {
       this.starts.add(after.start);
       if (after.state !== 'open') {
         if (after.start > this.newestFinal_) this.newestFinal_ = after.start;
-        this.prune(windows, after);
+        this.prune(windows, after.start);
       }
       this.note(id, before, after, changes);
     }
@@ -105,9 +106,9 @@ export class Board {
     }
   }
 
-  // A final window closes the older ones of its location: what was open there will not come again.
-  private prune(windows: Map<number, WindowItems>, final: WindowItems): void {
-    for (const window of windows.values()) if (window.state === 'open' && window.start < final.start) windows.delete(window.start);
+  // A final window closes the older ones of its location, with rows or without: what was open there will not come again.
+  private prune(windows: Map<number, WindowItems>, finalStart: number): void {
+    for (const window of windows.values()) if (window.state === 'open' && window.start < finalStart) windows.delete(window.start);
     const closed = [...windows.values()].filter((w) => w.state !== 'open').sort((a, b) => b.start - a.start);
     for (const old of closed.slice(CLOSED_KEPT)) windows.delete(old.start);
   }

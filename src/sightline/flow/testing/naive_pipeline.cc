@@ -24,6 +24,19 @@ constexpr Condition kConditions[] = {
      [](const Reading& r) { return (r.amount && *r.amount >= -2 && *r.amount <= 5) || r.item == "cat" || r.item == "ant"; }},
 };
 
+// Which rows of a closed window go on. A correction can make each come and go.
+struct CloseCondition {
+  const char* sql;
+  bool (*keeps)(std::int64_t n);
+};
+constexpr CloseCondition kCloseConditions[] = {
+    {"n < 5", [](std::int64_t n) { return n < 5; }},
+    {"n % 2 = 1", [](std::int64_t n) { return n % 2 == 1; }},
+    {"n % 3 > 0", [](std::int64_t n) { return n % 3 > 0; }},
+    {"n > 2", [](std::int64_t n) { return n > 2; }},
+};
+bool Keeps(int condition, std::int64_t n) { return condition < 0 || kCloseConditions[condition].keeps(n); }
+
 template <typename T>
 Value Of(const std::optional<T>& value) {
   return value ? Value(*value) : Value();
@@ -214,6 +227,20 @@ NaivePlan NaivePlan::Random(std::uint64_t seed) {
     const bool wanted = kind == 1 ? reversible && random.OneIn(2) : kind > 1 && random.OneIn(3);
     if (wanted) plan.aggregates.push_back(a);
   }
+  const auto condition = [&] { return random.OneIn(2) ? -1 : static_cast<int>(random.Below(std::size(kCloseConditions))); };
+  plan.close_where = condition();
+  plan.sums_where = condition();
+  if (seed % 4 != 0) return plan;
+  // One in four has short windows of few groups that are corrected again and again, so that rows come and go in most of them.
+  plan.out_of_orderness = pick({0, 1'000});
+  plan.size = pick({10'000, 20'000});
+  plan.every = random.OneIn(2) ? plan.size : plan.size / 2;
+  plan.lateness = 40'000;
+  plan.within = plan.size + plan.lateness;
+  plan.where = -1;
+  plan.by.resize(std::min<std::size_t>(plan.by.size(), random.Below(2)));
+  plan.over_all.clear();
+  while (plan.close_where < 0) plan.close_where = condition();
   return plan;
 }
 
@@ -221,6 +248,7 @@ std::vector<PipelineSpec> NaivePlan::Specs(const std::string& dataset) const {
   PipelineSpec counts;
   counts.name = "counts";
   counts.from = dataset;
+  counts.to_live = true;
   if (where >= 0 && where_first) counts.steps.push_back({WhereStep{kConditions[where].sql}, {}});
   const std::chrono::milliseconds horizon(within);
   if (dedupe == Key::kId) counts.steps.push_back({DedupeStep{{"id"}, horizon}, {}});
@@ -233,13 +261,21 @@ std::vector<PipelineSpec> NaivePlan::Specs(const std::string& dataset) const {
   for (int k : by) aggregate.by.emplace_back(kKeys[k].name);
   for (int a : aggregates) aggregate.columns.emplace_back("a" + std::to_string(a), kCalls[a].sql);
   counts.steps.push_back({aggregate, {}});
-  PipelineSpec all;
-  all.name = "over_all";
-  all.from = "counts";
-  AggregateStep sums{.by = {"window_start"}, .columns = {{"n", "sum(n)"}, {"rows", "count()"}, {"most", "max(n)"}}};
-  for (int k : over_all) sums.by.emplace_back(kKeys[k].name);
-  all.steps.push_back({sums, {}});
-  return {counts, all};
+  if (close_where >= 0) counts.steps.push_back({WhereStep{kCloseConditions[close_where].sql}, {}});
+  const auto sums = [&](const char* name, std::vector<std::string> by_names) {
+    PipelineSpec spec;
+    spec.name = name;
+    spec.from = "counts";
+    spec.to_live = true;
+    by_names.insert(by_names.begin(), "window_start");
+    spec.steps.push_back(
+        {AggregateStep{.by = std::move(by_names), .columns = {{"n", "sum(n)"}, {"rows", "count()"}, {"most", "max(n)"}}}, {}});
+    if (sums_where >= 0) spec.steps.push_back({WhereStep{kCloseConditions[sums_where].sql}, {}});
+    return spec;
+  };
+  std::vector<std::string> all;
+  for (int k : over_all) all.emplace_back(kKeys[k].name);
+  return {counts, sums("over_all", std::move(all)), sums("by_location", {"location"})};
 }
 
 std::string NaivePlan::ToString() const {
@@ -249,6 +285,8 @@ std::string NaivePlan::ToString() const {
                     (where < 0 ? "none" : kConditions[where].sql) + (where_first ? " first" : "") + ", by location";
   for (int k : by) out += std::string(" ") + kKeys[k].name;
   for (int a : aggregates) out += std::string(", ") + kCalls[a].sql;
+  if (close_where >= 0) out += std::string(", then where ") + kCloseConditions[close_where].sql;
+  if (sums_where >= 0) out += std::string(", and where ") + kCloseConditions[sums_where].sql + " of the sums";
   return out;
 }
 
@@ -307,7 +345,7 @@ void NaivePipeline::Tick(std::int64_t passed_ms) {
 NaiveRows NaivePipeline::Rows() const {
   NaiveRows rows;
   for (const auto& [at, readings] : windows_) {
-    if (at.first + plan_.size > watermark_) continue;
+    if (at.first + plan_.size > watermark_ || !Keeps(plan_.close_where, static_cast<std::int64_t>(readings.size()))) continue;
     std::vector<Value>& row = rows[at];
     row.emplace_back(static_cast<std::int64_t>(readings.size()));
     bool overflow = false;
@@ -321,21 +359,37 @@ NaiveRows NaivePipeline::Rows() const {
   return rows;
 }
 
-NaiveRows NaiveOverAll(const NaivePlan& plan, const NaiveRows& counts) {
+namespace {
+
+NaiveRows Sums(const NaivePlan& plan, const NaiveRows& counts, const std::function<std::vector<Value>(const std::vector<Value>&)>& key_of) {
   NaiveRows rows;
   for (const auto& [at, row] : counts) {
-    std::vector<Value> key;
-    for (std::size_t k = 0; k < plan.by.size(); ++k) {
-      const bool wanted = std::find(plan.over_all.begin(), plan.over_all.end(), plan.by[k]) != plan.over_all.end();
-      if (wanted) key.push_back(at.second[k + 1]);
-    }
+    const std::vector<Value> key = key_of(at.second);
     const auto n = std::get<std::int64_t>(row[0]);
     auto [found, added] = rows.try_emplace({at.first, key}, std::vector<Value>{std::int64_t{0}, std::int64_t{0}, n, false});
     std::get<std::int64_t>(found->second[0]) += n;
     std::get<std::int64_t>(found->second[1]) += 1;
     std::get<std::int64_t>(found->second[2]) = std::max(std::get<std::int64_t>(found->second[2]), n);
   }
+  std::erase_if(rows, [&](const auto& entry) { return !Keeps(plan.sums_where, std::get<std::int64_t>(entry.second[0])); });
   return rows;
+}
+
+}  // namespace
+
+NaiveRows NaiveOverAll(const NaivePlan& plan, const NaiveRows& counts) {
+  return Sums(plan, counts, [&](const std::vector<Value>& at) {
+    std::vector<Value> key;
+    for (std::size_t k = 0; k < plan.by.size(); ++k) {
+      const bool wanted = std::find(plan.over_all.begin(), plan.over_all.end(), plan.by[k]) != plan.over_all.end();
+      if (wanted) key.push_back(at[k + 1]);
+    }
+    return key;
+  });
+}
+
+NaiveRows NaiveByLocation(const NaivePlan& plan, const NaiveRows& counts) {
+  return Sums(plan, counts, [](const std::vector<Value>& at) { return std::vector<Value>{at[0]}; });
 }
 
 std::string DifferenceOf(const NaiveRows& expected, const NaiveRows& actual) {
@@ -364,8 +418,15 @@ Status NewestRows::Take(std::string_view bytes) {
   SL_TRY(DecodeResult(bytes, shape_.schema, record));
   if (record.closed) return {};
   const std::int64_t start = record.header.window_start.value;
-  auto& [revision, rows] = groups_[{start, GroupKey(shape_, record.rows, 0)}];
-  if (!rows.empty() && record.header.revision <= revision) return Fail(ErrorKind::kInternal, "a revision that does not rise");
+  const std::string group = GroupKey(shape_, record.rows, 0);
+  if (group.empty()) return Fail(ErrorKind::kInternal, "a result of no group");
+  const auto [known, first] = groups_.try_emplace({start, group});
+  auto& [revision, rows] = known->second;
+  if (!first && record.header.revision <= revision) return Fail(ErrorKind::kInternal, "a revision that does not rise");
+  if ((record.header.revision == 0) != (record.header.state == ResultState::kFinal))
+    return Fail(ErrorKind::kInternal, "a correction is a revision above 0, and nothing else is");
+  if (record.emptied != (record.rows.rows == 0)) return Fail(ErrorKind::kInternal, "a result without rows that does not say so");
+  if (record.emptied && record.header.revision == 0) return Fail(ErrorKind::kInternal, "an emptied group that is no correction");
   revision = record.header.revision;
   rows.clear();
   for (std::size_t row = 0; row < record.rows.rows; ++row) {

@@ -49,9 +49,11 @@ struct NaivePlan {
   std::vector<int> by;            // besides the location
   std::vector<int> aggregates;    // besides count() as `n`
   std::vector<int> over_all;      // of `by`: what the second pipeline groups by
+  int close_where = -1;           // behind the aggregate of `counts`; -1: there is none
+  int sums_where = -1;            // behind those of the other two
 
   static NaivePlan Random(std::uint64_t seed);
-  // `counts` on the dataset, and `over_all` on its results.
+  // `counts` on the dataset, `over_all` on its results in all partitions, and `by_location` on those of one.
   std::vector<PipelineSpec> Specs(const std::string& dataset) const;
   std::string ToString() const;
 };
@@ -84,8 +86,9 @@ class NaivePipeline {
   std::map<std::pair<std::int64_t, std::vector<Value>>, std::vector<Reading>> windows_;
 };
 
-// The rows of `over_all`, given those of `counts` in all partitions.
+// The rows of `over_all`, given those of `counts` in all partitions, and those of `by_location`.
 NaiveRows NaiveOverAll(const NaivePlan& plan, const NaiveRows& counts);
+NaiveRows NaiveByLocation(const NaivePlan& plan, const NaiveRows& counts);
 
 // The first rows in which they differ, for people to read; empty when they are equal.
 std::string DifferenceOf(const NaiveRows& expected, const NaiveRows& actual);

@@ -74,7 +74,7 @@ void LiveBoard::Publish(const std::shared_ptr<const ResultShape>& shape, std::sp
   for (const LiveGroup& group : groups) {
     coming.push_back({LiveKeyBytes(*shape, *group.rows, group.begin), std::make_shared<LiveEntry>(shape, group)});
   }
-  std::size_t taken = 0;
+  std::size_t taken = 0, nothing = 0;
   {
     const std::lock_guard lock(pipeline->mutex);
     for (std::size_t i = 0; i < coming.size(); ++i) {
@@ -82,19 +82,26 @@ void LiveBoard::Publish(const std::shared_ptr<const ResultShape>& shape, std::sp
       if (pipeline->generation != 0 && header.generation != pipeline->generation) continue;
       auto found = pipeline->keys.find(coming[i].key);
       if (found == pipeline->keys.end()) {
+        if (coming[i].entry->empty()) {
+          ++nothing;  // it never had rows here
+          continue;
+        }
         if (pipeline->keys.size() >= kGroupsMax) continue;
         auto key = MakeLiveKey(*shape, *groups[i].rows, groups[i].begin);
         key.id = static_cast<std::uint32_t>(pipeline->keys.size());
         found = pipeline->keys.emplace(std::move(coming[i].key), std::make_shared<const LiveKey>(std::move(key))).first;
       }
-      if (!pipeline->view.Accepts(found->second->id, header)) continue;
-      coming[i].entry->Place(found->second, ++pipeline->version);
-      pipeline->view.Apply(std::move(coming[i].entry));
-      ++taken;
+      if (pipeline->view.Accepts(found->second->id, *coming[i].entry)) {
+        coming[i].entry->Place(found->second, ++pipeline->version);
+        pipeline->view.Apply(std::move(coming[i].entry));
+        ++taken;
+      } else if (coming[i].entry->empty()) {
+        ++nothing;
+      }
     }
   }
   published_->Add(taken);
-  ignored_->Add(groups.size() - taken);
+  ignored_->Add(groups.size() - taken - nothing);
   if (taken > 0) Wake();
 }
 

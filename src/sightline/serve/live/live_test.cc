@@ -317,6 +317,47 @@ TEST_F(LiveTest, FinalResultsCloseWindows) {
   EXPECT_EQ(client->board, Truth({}));
 }
 
+TEST_F(LiveTest, ACorrectionWithoutRowsRemovesItsGroup) {
+  auto client = Join({{"rate", "all"}});
+  const std::string key = R"({"geographical_location_oid":"1"})";
+  Publish(Group(1, 0, ResultState::kFinal, {5}));
+  Publish(Group(2, 0, ResultState::kFinal, {5}));
+  Publish(Group(1, 1, ResultState::kOpen, {1}));
+  Publish(Group(1, 0, ResultState::kCorrected, {}, 1));
+  loop_.Run();
+  EXPECT_EQ(client->board.size(), 2U);
+  EXPECT_FALSE((client->board.contains({key, 0})));
+  EXPECT_EQ(client->board, Truth({}));
+  EXPECT_EQ(board_.OpenWindows("top_items").size(), 1U);
+  Publish(Group(1, 0, ResultState::kFinal, {5}));         // came by another way, too late
+  Publish(Group(1, 0, ResultState::kCorrected, {9}, 1));  // no higher revision
+  loop_.Run();
+  EXPECT_FALSE((client->board.contains({key, 0})));
+  Publish(Group(1, 0, ResultState::kCorrected, {6}, 2));
+  loop_.Run();
+  EXPECT_EQ((client->board[{key, 0}]["rows"][0]["item_count"]), 6);
+  EXPECT_EQ(client->board, Truth({}));
+}
+
+TEST_F(LiveTest, WhatNeverHadRowsIsNothingToTellOf) {
+  auto client = Join({{"rate", "all"}});
+  Publish(Group(1, 0, ResultState::kOpen, {}));
+  Publish(Group(1, 0, ResultState::kCorrected, {}, 1));
+  loop_.Run();
+  EXPECT_EQ(client->messages, 1) << "the snapshot alone";
+  EXPECT_EQ(metrics_.AddCounter("sightline_live_ignored_total", "")->value(), 0U);
+  Publish(Group(1, 0, ResultState::kOpen, {3}));
+  Publish(Group(1, 0, ResultState::kOpen, {}));
+  loop_.Run();
+  EXPECT_TRUE(client->board.empty());
+  const int messages = client->messages;
+  Publish(Group(1, 0, ResultState::kOpen, {}));
+  Publish(Group(1, 1, ResultState::kOpen, {}));
+  loop_.Run();
+  EXPECT_EQ(client->messages, messages) << "it is gone already, and another window never was";
+  EXPECT_TRUE(board_.OpenWindows("top_items").empty());
+}
+
 TEST_F(LiveTest, ResumeGivesWhatChangedSince) {
   for (std::int64_t location = 0; location < 10; ++location) Publish(Group(location, 0, ResultState::kOpen, {1}));
   auto client = Join({{"rate", "all"}});

@@ -16,12 +16,15 @@ bool SameWindow(const ResultHeader& a, const ResultHeader& b) { return a.window_
 
 }  // namespace
 
-bool LiveView::Accepts(std::uint32_t key, const ResultHeader& header) const {
-  if (key >= keys_.size()) return true;
+bool LiveView::Accepts(std::uint32_t key, const LiveEntry& entry) const {
+  const ResultHeader& header = entry.header();
+  // An open window where a group has no rows is worth a word only to those who have seen some.
+  const bool silent = entry.empty() && !IsClosed(header);
+  if (key >= keys_.size()) return !silent;
   for (const auto& there : keys_[key]) {
     const ResultHeader& old = there->header();
     if (SameWindow(old, header)) {
-      if (!IsClosed(header)) return !IsClosed(old);
+      if (!IsClosed(header)) return !IsClosed(old) && !(silent && there->empty());
       return !IsClosed(old) || header.revision > old.revision;
     }
     // The watermark has passed this open window long ago.
@@ -29,7 +32,7 @@ bool LiveView::Accepts(std::uint32_t key, const ResultHeader& header) const {
     // A first final result of an older window comes too late to be the newest; a correction is news all the same.
     if (header.state == ResultState::kFinal && IsClosed(old) && old.window_start > header.window_start) return false;
   }
-  return true;
+  return !silent;
 }
 
 void LiveView::DropOlder(Windows& windows, EventTime window_start) {

@@ -21,7 +21,7 @@ class LiveView {
   using Visit = std::function<void(const std::shared_ptr<const LiveEntry>&)>;
 
   // Whether the entry would change anything.
-  bool Accepts(std::uint32_t key, const ResultHeader& header) const;
+  bool Accepts(std::uint32_t key, const LiveEntry& entry) const;
   // Takes an accepted entry with a version above all before.
   void Apply(std::shared_ptr<const LiveEntry> entry);
   void Clear();

@@ -10,22 +10,22 @@
 
 namespace sightline::stores {
 
-// Result records on their way into a store: the rows of all groups one after another in one batch of columns, and for each group
-// where it came from. Copies what it is given, so that the bytes behind a record may go. Not thread-safe.
+// Result records on their way into a store: the rows of all groups (and the keys of emptied ones) one after another in one batch of
+// columns, and for each group where it came from. Copies what it is given, so that the bytes behind a record may go. Not thread-safe.
 class ResultBatch {
  public:
   struct Group {
     Partition partition;
     Offset offset;
     ResultHeader header;
-    std::size_t begin = 0;  // rows [begin, end); none when the group has become empty
+    std::size_t begin = 0;  // rows [begin, end); none when the group was emptied: row `begin` is its key then, and no row of any group
     std::size_t end = 0;
   };
 
   explicit ResultBatch(Schema schema);
 
   // Adds a group; a `closed` record is not one. kInvalidArgument for text that is not UTF-8, for a schema other than the batch's,
-  // and for a record without rows unless the window is the whole group (its key would be unknown).
+  // and for a record that has neither rows nor a key, unless the window is the whole group.
   Status Add(Partition partition, Offset offset, const ResultRecord& record, const ResultShape& shape);
   void Clear();
 

@@ -217,6 +217,28 @@ TEST_F(ResultsSinkTest, FirstResultsGoInAtOnceAndTheNextAreGathered) {
   EXPECT_EQ(sink_->metrics().rows, 5u);
 }
 
+TEST_F(ResultsSinkTest, AnEmptiedGroupLosesItsRows) {
+  const auto emptied = [](std::int64_t start, std::uint32_t revision, std::int64_t oid) {
+    const ResultRecord record = TestRecord(start, revision, {{oid, "x", "a", 1}});
+    std::string bytes;
+    EncodeEmptied(record.header, testing::TestShape(""), record.rows, 0, bytes);
+    return bytes;
+  };
+  bus_.Put(0, Encoded(0, 0, {{1, "x", "a", 1}, {1, "x", "b", 2}}));
+  bus_.Put(1, Encoded(0, 0, {{2, "x", "a", 3}}));
+  sink_->Step();
+  bus_.Put(0, emptied(0, 1, 1));
+  bus_.Put(0, emptied(0, 1, 7));
+  clock_.Move(milliseconds(2000));
+  sink_->Step();
+  EXPECT_THAT(Counts(), ::testing::ElementsAre(3));
+  EXPECT_EQ(sink_->metrics().rows, 3u) << "a key is no row";
+  bus_.Put(0, Encoded(0, 2, {{1, "x", "c", 4}}));
+  clock_.Move(milliseconds(2000));
+  sink_->Step();
+  EXPECT_THAT(Counts(), ::testing::UnorderedElementsAre(3, 4));
+}
+
 TEST_F(ResultsSinkTest, AFullTransactionDoesNotWait) {
   Restart(1, 10);
   for (int i = 0; i < 35; ++i) bus_.Put(0, Encoded(i * 60'000, 0, {{1, "x", "a", i}}));

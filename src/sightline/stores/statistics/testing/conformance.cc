@@ -30,9 +30,15 @@ struct Group {
   std::int64_t start = 0;
   std::uint32_t revision = 0;
   std::vector<TestRow> rows{};
+  bool emptied = false;
   Group(std::int64_t from, std::uint32_t number, std::vector<TestRow> list) : start(from), revision(number), rows(std::move(list)) {}
-  ResultRecord Record() const { return TestRecord(start, revision, rows); }
+  ResultRecord Record() const { return emptied ? TestEmptied(start, revision, rows[0].oid) : TestRecord(start, revision, rows); }
 };
+Group Emptied(std::int64_t start, std::uint32_t revision, std::optional<std::int64_t> oid) {
+  Group group(start, revision, {{oid, std::nullopt, "", std::nullopt}});
+  group.emptied = true;
+  return group;
+}
 
 // A row as queries give it, for comparisons.
 struct Seen {
@@ -269,6 +275,37 @@ void AnEmptyWindowIsRemembered(Suite& t) {
   EXPECT_THAT(t.Select({.pipeline = "overall"}), IsEmpty());
   apply(3, 3, {Row(1, "b", 1)});
   EXPECT_THAT(t.Select({.pipeline = "overall"}), ElementsAre(Corrected(0, Row(1, "b", 1), 3)));
+}
+
+void AnEmptiedGroupHasNoRows(Suite& t) {
+  t.Ensure();
+  const TestRow unknown{std::nullopt, std::nullopt, "a", 1};
+  t.MustApply(0, 0,
+              {Group(0, 0, {Row(1, "a", 5), Row(1, "b", 3)}), Group(0, 0, {Row(2, "a", 7)}), Group(0, 0, {unknown}),
+               Group(kMinute, 0, {Row(1, "a", 8)})});
+  const Applied applied = t.MustApply(0, 4, {Emptied(0, 1, 1), Emptied(0, 1, std::nullopt)});
+  EXPECT_EQ(applied.groups, 2u);
+  EXPECT_EQ(applied.rows, 0u);
+  EXPECT_THAT(t.All(), ElementsAre(Final(0, Row(2, "a", 7)), Final(kMinute, Row(1, "a", 8))));
+  EXPECT_THAT(t.Top({}), ElementsAre(std::pair<std::string, std::optional<std::int64_t>>("a", 15)));
+  t.Reopen();
+  EXPECT_THAT(t.All(), SizeIs(2));
+  // What came before it comes too late, and a later correction has rows again.
+  EXPECT_EQ(t.MustApply(0, 6, {Group(0, 1, {Row(1, "z", 1)})}).outdated, 1u);
+  EXPECT_EQ(t.MustApply(0, 4, {Emptied(0, 1, 1)}).repeated, 1u);
+  t.MustApply(0, 7, {Group(0, 2, {Row(1, "c", 2)})});
+  EXPECT_THAT(t.All(), ElementsAre(Corrected(0, Row(1, "c", 2), 2), Final(0, Row(2, "a", 7)), Final(kMinute, Row(1, "a", 8))));
+}
+
+void AGroupEmptiedWithinOneRequest(Suite& t) {
+  t.Ensure();
+  t.MustApply(0, 0,
+              {Group(0, 0, {Row(1, "a", 1)}), Emptied(0, 1, 1), Emptied(0, 1, 2), Group(0, 0, {Row(3, "a", 1)}), Emptied(0, 1, 3),
+               Group(0, 2, {Row(3, "a", 2)})});
+  EXPECT_THAT(t.All(), ElementsAre(Corrected(0, Row(3, "a", 2), 2)));
+  // That which never had rows is remembered by its revision, too.
+  EXPECT_EQ(t.MustApply(0, 6, {Group(0, 1, {Row(2, "a", 1)})}).outdated, 1u);
+  EXPECT_THAT(t.All(), SizeIs(1));
 }
 
 void AGroupWithoutKeyIsRefused(Suite&) {
@@ -618,6 +655,8 @@ constexpr std::pair<const char*, Body> kTests[] = {
     {"CorrectionsWithinOneRequest", CorrectionsWithinOneRequest},
     {"NullIsAKeyOfItsOwn", NullIsAKeyOfItsOwn},
     {"AnEmptyWindowIsRemembered", AnEmptyWindowIsRemembered},
+    {"AnEmptiedGroupHasNoRows", AnEmptiedGroupHasNoRows},
+    {"AGroupEmptiedWithinOneRequest", AGroupEmptiedWithinOneRequest},
     {"AGroupWithoutKeyIsRefused", AGroupWithoutKeyIsRefused},
     {"RowsComeInOrder", RowsComeInOrder},
     {"FiltersHoldTogether", FiltersHoldTogether},

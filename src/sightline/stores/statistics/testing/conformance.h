@@ -25,6 +25,8 @@ ResultShape TestShape(const std::string& pipeline);
 
 // One result record: window of a minute from `start`, rows of one group.
 ResultRecord TestRecord(std::int64_t start, std::uint32_t revision, const std::vector<TestRow>& rows);
+// The same for a group that a correction has emptied.
+ResultRecord TestEmptied(std::int64_t start, std::uint32_t revision, std::optional<std::int64_t> oid);
 
 // Opens the store whose data lies in `directory`; again after it was closed or its process ended.
 using StoreMaker = std::function<Result<std::unique_ptr<StatisticsStore>>(const std::string& directory)>;

@@ -41,6 +41,14 @@ ResultRecord TestRecord(std::int64_t start, std::uint32_t revision, const std::v
   return record;
 }
 
+ResultRecord TestEmptied(std::int64_t start, std::uint32_t revision, std::optional<std::int64_t> oid) {
+  ResultRecord record = TestRecord(start, revision, {{oid, std::nullopt, "", std::nullopt}});
+  tabular::SetNull(record.rows.columns[2], 0);
+  record.emptied = true;
+  record.rows.rows = 0;
+  return record;
+}
+
 TestDirectory::TestDirectory() {
   static std::atomic<int> number = 0;
   path_ = std::filesystem::temp_directory_path() / ("sightline-stores-" + std::to_string(::getpid()) + "-" + std::to_string(number++));
