@@ -378,7 +378,7 @@ void Processor::Finish() {
 void Processor::CloseUpTo(std::int64_t watermark) {
   EmitCorrections();
   for (std::int64_t start = windows_.NextToEmit(watermark); start != WindowStore::kNone; start = windows_.NextToEmit(watermark)) {
-    if (recount_ == nullptr) windows_.Emit(start, window_rows_, events_);
+    if (recount_ == nullptr) windows_.Emit(start, window_rows_);
     windows_.MarkEmitted(start);
     if (recount_ == nullptr) EmitMember(0, start, window_rows_, nullptr, ResultState::kFinal);
   }
@@ -396,7 +396,7 @@ void Processor::EmitProgress(std::int64_t watermark) {
 
 ColumnBatch Processor::FamilyRows(std::int64_t start, const std::set<std::uint32_t>& families, GroupIndex::Order order) {
   ColumnBatch rows;
-  windows_.EmitFamilies(start, families, order, rows, events_);
+  windows_.EmitFamilies(start, families, order, rows);
   return rows;
 }
 

@@ -193,7 +193,6 @@ class Processor final : public PartitionState {
   std::vector<Hash128> keys128_;
   std::vector<std::int64_t> times_, watermarks_;
   std::vector<std::uint8_t> seen_;
-  std::vector<std::uint64_t> events_;
   ColumnBatch window_rows_, live_rows_;
 };
 

@@ -99,7 +99,7 @@ Status Processor::CountLate(const Input& input, std::int64_t log_start, const Re
 void Processor::EmitRecounted(RecountWindows& windows, const RecountWindows::Families& families) {
   for (const auto& [start, touched] : families) {
     ColumnBatch rows;
-    windows.Emit(start, touched, rows, events_);
+    windows.Emit(start, touched, rows);
     EmitMember(0, start, rows, nullptr, ResultState::kCorrected);
   }
 }

@@ -33,9 +33,8 @@ RecountWindows::Families RecountWindows::Add(const ColumnBatch& batch, std::span
   return touched;
 }
 
-void RecountWindows::Emit(std::int64_t start, const std::set<std::uint32_t>& families, ColumnBatch& rows,
-                          std::vector<std::uint64_t>& events) {
-  stores_.at(start)->EmitFamilies(0, families, GroupIndex::Order::kCanonical, rows, events);
+void RecountWindows::Emit(std::int64_t start, const std::set<std::uint32_t>& families, ColumnBatch& rows) {
+  stores_.at(start)->EmitFamilies(0, families, GroupIndex::Order::kCanonical, rows);
 }
 
 }  // namespace sightline::flow

@@ -273,12 +273,12 @@ WindowStore::Pane* WindowStore::Window(std::int64_t start, bool may_move) {
   return &merged_;
 }
 
-void WindowStore::Emit(std::int64_t start, ColumnBatch& rows, std::vector<std::uint64_t>& events) {
+void WindowStore::Emit(std::int64_t start, ColumnBatch& rows) {
   MaybeRenumber();
   Pane* window = Window(start, true);
-  if (window == nullptr) return FillRows(merged_, {}, rows, events);
+  if (window == nullptr) return FillRows(merged_, {}, rows);
   Fit(*window);
-  FillRows(*window, window == &running_ ? RunningGroups() : GroupsOf(*window), rows, events);
+  FillRows(*window, window == &running_ ? RunningGroups() : GroupsOf(*window), rows);
 }
 
 std::span<const std::uint32_t> WindowStore::GroupsOf(const Pane& window) {
@@ -314,8 +314,7 @@ std::span<const std::uint32_t> WindowStore::RunningGroups() {
   return std::span(present_.data(), to);
 }
 
-void WindowStore::EmitFamilies(std::int64_t start, const std::set<std::uint32_t>& families, GroupIndex::Order order, ColumnBatch& rows,
-                               std::vector<std::uint64_t>& events) {
+void WindowStore::EmitFamilies(std::int64_t start, const std::set<std::uint32_t>& families, GroupIndex::Order order, ColumnBatch& rows) {
   const std::vector<std::uint32_t> groups = index_.MembersOf(families, order);
   Pane* window = Window(start, false);
   present_.clear();
@@ -325,11 +324,10 @@ void WindowStore::EmitFamilies(std::int64_t start, const std::set<std::uint32_t>
       if (window->events[group] != 0) present_.push_back(group);
     }
   }
-  FillRows(window != nullptr ? *window : merged_, present_, rows, events);
+  FillRows(window != nullptr ? *window : merged_, present_, rows);
 }
 
-void WindowStore::FillRows(const Pane& window, std::span<const std::uint32_t> groups, ColumnBatch& rows,
-                           std::vector<std::uint64_t>& events) {
+void WindowStore::FillRows(const Pane& window, std::span<const std::uint32_t> groups, ColumnBatch& rows) {
   const std::size_t keys = plan_.group_by.size();
   rows.rows = groups.size();
   rows.columns.resize(keys + plan_.aggregates.size() + (has_overflow_ ? 1 : 0));
@@ -337,23 +335,18 @@ void WindowStore::FillRows(const Pane& window, std::span<const std::uint32_t> gr
   for (std::size_t a = 0; a < plan_.aggregates.size(); ++a) MakeRoomFor(plan_.aggregates[a].type, rows.columns[keys + a]);
   if (has_overflow_) MakeRoomFor(FieldType::kBool, rows.columns.back());
   for (std::size_t k = 0; k < keys; ++k) index_.Materialise(k, groups, rows.columns[k]);
-  events.resize(groups.size());
-  for (std::size_t i = 0; i < groups.size(); ++i) events[i] = window.events[groups[i]];
-  overflow_.assign(groups.size(), 0);
+  if (!plain_count_) overflow_.assign(groups.size(), 0);
   for (std::size_t a = 0; a < plan_.aggregates.size(); ++a) {
     Column& into = rows.columns[keys + a];
     if (plan_.aggregates[a].kind == AggregateKind::kCount) {
-      into.type = FieldType::kInt64;
-      into.nulls.clear();
-      into.int64s.assign(events.begin(), events.end());
+      into.int64s.resize(groups.size());
+      for (std::size_t i = 0; i < groups.size(); ++i) into.int64s[i] = static_cast<std::int64_t>(window.events[groups[i]]);
     } else {
       window.columns[a].Materialise(groups, texts_, into, overflow_);
     }
   }
   if (!has_overflow_) return;
   Column& flag = rows.columns.back();
-  flag.type = FieldType::kBool;
-  flag.nulls.clear();
   flag.int64s.assign(overflow_.begin(), overflow_.end());
 }
 
@@ -408,9 +401,9 @@ void WindowStore::MaybeCompact(bool forced) {
   Renumbered(moved);
 }
 
-// New groups come behind those in order; when they have become many, they are put among them.
+// New groups come behind those in order. Where windows overlap each group is walked many times, so that order pays.
 void WindowStore::MaybeRenumber() {
-  if (index_.size() < kRenumberMin || index_.size() > kRenumberMax ||
+  if (!overlapping_ || index_.size() < kRenumberMin || index_.size() > kRenumberMax ||
       index_.size() - index_.in_order() < index_.in_order() / 2) return;
   Renumbered(index_.Renumber());
 }

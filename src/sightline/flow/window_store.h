@@ -42,11 +42,10 @@ class WindowStore {
   // Start of the oldest window which holds a record and is final at `watermark`, but not emitted yet; kNone if there is none.
   static constexpr std::int64_t kNone = INT64_MAX;
   std::int64_t NextToEmit(std::int64_t watermark) const;
-  // The rows of a window, in canonical order: key columns, aggregates, then `overflow` where the plan has it. events[i] =
-  // records in row i. `families`: of these alone.
-  void Emit(std::int64_t start, ColumnBatch& rows, std::vector<std::uint64_t>& events);
-  void EmitFamilies(std::int64_t start, const std::set<std::uint32_t>& families, GroupIndex::Order order, ColumnBatch& rows,
-                    std::vector<std::uint64_t>& events);
+  // The rows of a window, in canonical order: key columns, aggregates, then `overflow` where the plan has it.
+  // `families`: of these alone.
+  void Emit(std::int64_t start, ColumnBatch& rows);
+  void EmitFamilies(std::int64_t start, const std::set<std::uint32_t>& families, GroupIndex::Order order, ColumnBatch& rows);
   // The window is emitted; its later changes are corrections.
   void MarkEmitted(std::int64_t start) { emitted_ = start + every_; }
   // After everything final at `watermark` was emitted: forgets what no window needs any more.
@@ -105,7 +104,7 @@ class WindowStore {
   void MaybeRenumber();
   void Renumbered(const std::vector<std::uint32_t>& moved);
   void CompactTexts();
-  void FillRows(const Pane& window, std::span<const std::uint32_t> groups, ColumnBatch& rows, std::vector<std::uint64_t>& events);
+  void FillRows(const Pane& window, std::span<const std::uint32_t> groups, ColumnBatch& rows);
 
   const PipelinePlan& plan_;
   std::pmr::memory_resource* memory_;

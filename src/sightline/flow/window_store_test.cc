@@ -84,9 +84,8 @@ std::string Emitted(const Plan& plan, const governance::Contract& contract, std:
     store.Add(decoded.rows, all, decoded.rows.columns[static_cast<std::size_t>(contract.event_time)].int64s);
     const std::int64_t watermark = round * 500;
     ColumnBatch rows;
-    std::vector<std::uint64_t> events;
     for (std::int64_t start = store.NextToEmit(watermark); start != WindowStore::kNone; start = store.NextToEmit(watermark)) {
-      store.Emit(start, rows, events);
+      store.Emit(start, rows);
       store.MarkEmitted(start);
       out += std::to_string(start) + "\n";
       Print(rows, out);
