@@ -107,9 +107,9 @@ class GroupIndex {
     explicit Families(std::pmr::memory_resource* memory)
         : pool({.max_blocks_per_chunk = 1 << 16, .largest_required_pool_block = 4096}, memory) {}
     std::pmr::unsynchronized_pool_resource pool;
-    std::pmr::vector<std::uint32_t> of{&pool};                       // a group
+    std::pmr::vector<std::uint32_t> of{&pool};  // a group
     std::pmr::vector<std::pmr::vector<std::uint32_t>> members{&pool};  // a family
-    std::pmr::vector<std::uint8_t> sorted{&pool};                    // a family: are its members?
+    std::pmr::vector<std::uint8_t> sorted{&pool};  // a family: are its members?
     std::pmr::unordered_map<std::pmr::string, std::uint32_t> numbers{&pool};  // by the words of the family's columns
   };
   std::unique_ptr<Families> families_;

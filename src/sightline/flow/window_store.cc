@@ -292,7 +292,8 @@ std::span<const std::uint32_t> WindowStore::GroupsOf(const Pane& window) {
   return std::span(present_).first(found);
 }
 
-// Most groups are numbered in the canonical order: their bits, from the first to the last, are the list. The others take their places in it.
+// Most groups are numbered in the canonical order: their bits, from the first to the last, are the list. The others take their places in
+// it.
 std::span<const std::uint32_t> WindowStore::RunningGroups() {
   const std::span<const GroupIndex::TailGroup> tail = index_.Tail();
   if (present_.size() < index_.size()) present_.resize(index_.size());
@@ -404,7 +405,8 @@ void WindowStore::MaybeCompact(bool forced) {
 // New groups come behind those in order. Where windows overlap each group is walked many times, so that order pays.
 void WindowStore::MaybeRenumber() {
   if (!overlapping_ || index_.size() < kRenumberMin || index_.size() > kRenumberMax ||
-      index_.size() - index_.in_order() < index_.in_order() / 2) return;
+      index_.size() - index_.in_order() < index_.in_order() / 2)
+    return;
   Renumbered(index_.Renumber());
 }
 
