@@ -20,6 +20,8 @@ int CompareValues(const Column& column, std::size_t a, std::size_t b) {
     case FieldType::kBool: return column.int64s[a] < column.int64s[b] ? -1 : (column.int64s[a] > column.int64s[b] ? 1 : 0);
     case FieldType::kDouble: return column.doubles[a] < column.doubles[b] ? -1 : (column.doubles[a] > column.doubles[b] ? 1 : 0);
     case FieldType::kString: {
+      // Mostly both are views of the one copy that a dictionary keeps.
+      if (column.strings[a].data() == column.strings[b].data() && column.strings[a].size() == column.strings[b].size()) return 0;
       const int order = column.strings[a].compare(column.strings[b]);
       return order < 0 ? -1 : (order > 0 ? 1 : 0);
     }
@@ -52,6 +54,22 @@ std::uint64_t EnrichAndDrop(const EnrichOp& op, const ActiveReferences& referenc
   return dropped;
 }
 
+// Puts rows with equal values in these columns together, in the order of the values; rows of one group stay in their order. Column by
+// column: mostly the first ones are in order already, and what is left to sort are short runs.
+void OrderBy(const ColumnBatch& rows, std::span<const int> columns, std::span<std::uint32_t> order) {
+  if (columns.empty()) return;
+  const Column& column = rows.columns[static_cast<std::size_t>(columns.front())];
+  const auto before = [&](std::uint32_t a, std::uint32_t b) { return CompareValues(column, a, b) < 0; };
+  if (!std::ranges::is_sorted(order, before)) std::ranges::stable_sort(order, before);
+  if (columns.size() == 1) return;
+  for (std::size_t begin = 0; begin < order.size();) {
+    std::size_t end = begin + 1;
+    while (end < order.size() && CompareValues(column, order[begin], order[end]) == 0) ++end;
+    OrderBy(rows, columns.subspan(1), order.subspan(begin, end - begin));
+    begin = end;
+  }
+}
+
 // ROW_NUMBER within each group: greater value first, nulls last, ties by the rest of the key.
 void Rank(const RankOp& op, Keep keep_what, ColumnBatch& rows) {
   const auto column = [&](int c) -> const Column& { return rows.columns[static_cast<std::size_t>(c)]; };
@@ -72,13 +90,7 @@ void Rank(const RankOp& op, Keep keep_what, ColumnBatch& rows) {
   };
   std::vector<std::uint32_t> order(rows.rows);
   std::iota(order.begin(), order.end(), 0U);
-  const auto in_group_order = [&](std::uint32_t a, std::uint32_t b) {
-    for (int c : op.within) {
-      if (const int o = CompareValues(column(c), a, b); o != 0) return o < 0;
-    }
-    return a < b;
-  };
-  if (!std::is_sorted(order.begin(), order.end(), in_group_order)) std::sort(order.begin(), order.end(), in_group_order);
+  OrderBy(rows, op.within, order);
   std::vector<std::uint32_t> keep;
   Column rank{.type = FieldType::kInt64, .int64s = {}, .doubles = {}, .strings = {}, .nulls = {}};
   for (std::size_t begin = 0; begin < order.size();) {

@@ -166,7 +166,12 @@ std::span<const std::uint32_t> WindowStore::Add(const ColumnBatch& batch, std::s
   for (std::size_t i = 0; i < rows.size(); ++i) {
     if (pane == nullptr || times[i] < pane->start || times[i] >= pane->start + pane_ms_) pane = &PaneAt(times[i]);
     // The next records are mostly in this pane, too, and their counts lie anywhere in it. A prefetch of nothing does no harm.
-    if (i + kFetchAhead < rows.size()) __builtin_prefetch(pane->events.data() + group_of_[i + kFetchAhead], 1);
+    if (i + kFetchAhead < rows.size()) {
+      __builtin_prefetch(pane->events.data() + group_of_[i + kFetchAhead], 1);
+      if (!plain_count_) {
+        for (const AggregateColumn& column : pane->columns) column.Fetch(group_of_[i + kFetchAhead]);
+      }
+    }
     AddTo(*pane, batch, rows[i], group_of_[i]);
     if (pane->in_running) AddTo(running_, batch, rows[i], group_of_[i]);
     if (track_ || pane->start < correctable_below_) Note(times[i], group_of_[i]);

@@ -134,6 +134,11 @@ inline const char* JsonRecordParser::ReadKnownMember(const char* p) {
   if (seen == stamp_) [[unlikely]]
     return nullptr;
   const char* value = p + 1 + entry->size;
+  if (*value != ':') [[unlikely]] {
+    value = SkipSpace(value);
+    if (value >= end_ || *value != ':') return nullptr;
+  }
+  ++value;
   value += *value == ' ' ? 1 : 0;
   if (value >= end_) [[unlikely]]
     return nullptr;

@@ -51,7 +51,7 @@ void MemberTable::Build(const Schema& schema, const std::vector<FieldPlan>& fiel
   head_mask_ = head == 8 ? ~std::uint64_t{0} : (std::uint64_t{1} << (head * 8)) - 1;
   for (std::size_t f = 0; f < schema.fields.size(); ++f) {
     if (!IsPlain(schema.fields[f].name)) continue;
-    std::string& name = names_.emplace_back(schema.fields[f].name + "\":");
+    std::string& name = names_.emplace_back(schema.fields[f].name + "\"");
     const std::size_t length = name.size();
     name.append(8, '\0');
     Entry& entry = entries_[((LoadLe<std::uint64_t>(name.data()) & head_mask_) * kFactor) >> shift_];

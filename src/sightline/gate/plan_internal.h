@@ -86,15 +86,15 @@ class KeyTable {
   std::uint32_t shift_ = 63;
 };
 
-// Finds a field by the start of its member as producers write it: the name, its closing quote and the colon, compared in one go. A hash
-// of the first bytes picks the place; a name that lost its place to another is not found here, and KeyTable knows it.
+// Finds a field by the start of its member as producers write it: the name and its closing quote, compared in one go. A hash of the first
+// bytes picks the place; a name that lost its place to another is not found here, and KeyTable knows it.
 class MemberTable {
  public:
   struct alignas(32) Entry {
     std::array<char, 32> bytes{};
     std::array<char, 32> mask{};  // which of them count
     const char* name = nullptr;   // all of it, for the few that are longer
-    std::uint32_t size = 0;       // of name, quote and colon
+    std::uint32_t size = 0;       // of name and quote
     std::int32_t field = -1;
     const FieldPlan* plan = nullptr;
   };
