@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 
+#include "sightline/base/testing/rounds.h"
 #include "sightline/bus/testing/simulated_log.h"
 #include "sightline/flow/task.h"
 #include "sightline/flow/testing/partitioned_input.h"
@@ -255,8 +256,8 @@ TEST_P(TaskInFiles, PutsOutTheSameBytes) {
   std::filesystem::remove_all(directory);
 }
 
-INSTANTIATE_TEST_SUITE_P(Seeds, TaskInFiles, ::testing::Range<std::uint64_t>(1, 15, 4));
-INSTANTIATE_TEST_SUITE_P(Seeds, TaskDeterminism, ::testing::Range<std::uint64_t>(1, 15));
+INSTANTIATE_TEST_SUITE_P(Seeds, TaskInFiles, ::testing::Range<std::uint64_t>(1, 1 + 4 * OneThreadRounds(4), 4));
+INSTANTIATE_TEST_SUITE_P(Seeds, TaskDeterminism, ::testing::Range<std::uint64_t>(1, 1 + OneThreadRounds(14)));
 
 }  // namespace
 }  // namespace sightline::flow
