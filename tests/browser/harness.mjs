@@ -120,6 +120,11 @@ export class Visit {
     return new URLSearchParams(new URL(this.page.url()).hash.split('?')[1] ?? '');
   }
 
+  // The browser tells of an address that changed within the page a moment after the click that changed it.
+  async address(name, value) {
+    await this.until(`${name}=${value ?? 'nothing'} in the address`, () => this.params().get(name) === value);
+  }
+
   // The rows of a ranked list by its accessible name: [rank, name, count].
   async ranked(name) {
     const texts = await this.page.getByRole('list', { name, exact: true }).locator('.top-row').evaluateAll((rows) =>

@@ -4,6 +4,7 @@
 
 #include <map>
 
+#include "sightline/base/testing/rounds.h"
 #include "sightline/runtime/random.h"
 
 namespace sightline::flow {
@@ -27,7 +28,7 @@ class NaiveTable {
 };
 
 TEST(DedupeTable, AgreesWithANaiveTableThroughGrowthExpiryAndJumps) {
-  for (std::uint64_t seed = 1; seed <= 6; ++seed) {
+  for (std::uint64_t seed = 1; seed <= OneThreadRounds(6); ++seed) {
     runtime::Random random(seed);
     const auto within = static_cast<std::int64_t>(1 + random.Below(5'000'000));
     const std::int64_t disorder = 30'000;

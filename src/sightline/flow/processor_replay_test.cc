@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "sightline/base/testing/rounds.h"
 #include "sightline/flow/processor.h"
 #include "sightline/flow/testing/fixture.h"
 #include "sightline/runtime/random.h"
@@ -168,7 +169,7 @@ std::vector<Event> MakeEvents(runtime::Random& random, std::int64_t& clock, std:
 }
 
 TEST(ReplayTest, WhenAllLateEventsAreOfferedAgainTheRowsAreThoseOfAWorldWithoutLateness) {
-  for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+  for (std::uint64_t seed = 1; seed <= OneThreadRounds(40); ++seed) {
     SCOPED_TRACE(seed);
     runtime::Random random(seed);
     NaiveModel::Settings settings;
@@ -220,7 +221,7 @@ std::uint64_t StateAtStart(const testing::TopItems& system) {
 }
 
 TEST(ReplayTest, WhatFoundNoRoomIsALetterUntilItIsOfferedAgain) {
-  for (std::uint64_t seed = 1; seed <= 4; ++seed) {
+  for (std::uint64_t seed = 1; seed <= OneThreadRounds(4); ++seed) {
     SCOPED_TRACE(seed);
     runtime::Random random(seed);
     NaiveModel::Settings settings;

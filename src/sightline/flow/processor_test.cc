@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "sightline/base/testing/rounds.h"
 #include "sightline/flow/testing/fixture.h"
 #include "sightline/runtime/random.h"
 
@@ -104,7 +105,7 @@ class ProcessorProperty : public ::testing::TestWithParam<WindowCase> {};
 TEST_P(ProcessorProperty, EqualsTheNaiveModelWhateverBatchesAndRestarts) {
   const auto system = testing::MakeTopItems(GetParam().settings);
   ASSERT_NE(system->plan, nullptr);
-  for (std::uint64_t seed = 1; seed <= 8; ++seed) {
+  for (std::uint64_t seed = 1; seed <= OneThreadRounds(8); ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     const std::vector<Event> events = MakeEvents(seed, 4000, GetParam().disorder);
     NaiveModel model(GetParam().settings);

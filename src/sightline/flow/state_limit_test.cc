@@ -5,6 +5,7 @@
 #include <memory>
 #include <set>
 
+#include "sightline/base/testing/rounds.h"
 #include "sightline/bus/testing/simulated_log.h"
 #include "sightline/flow/task.h"
 #include "sightline/flow/testing/fixture.h"
@@ -214,7 +215,7 @@ TEST(StateLimit, WhatASnapshotHoldsStaysRefusedAndWhatWasTakenStaysTaken) {
 
 TEST(StateLimit, NoRecordIsLostOrCountedTwiceThroughCrashes) {
   std::uint64_t refused_ever = 0;
-  for (std::uint64_t seed = 1; seed <= 25; ++seed) {
+  for (std::uint64_t seed = 1; seed <= OneThreadRounds(25); ++seed) {
     SCOPED_TRACE(seed);
     runtime::Random random(seed);
     TaskWorld world(seed);

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <vector>
 
+#include "sightline/base/testing/rounds.h"
 #include "sightline/flow/dedupe_table.h"
 #include "sightline/flow/page_region.h"
 #include "sightline/runtime/random.h"
@@ -113,7 +114,7 @@ TEST_F(StateMemoryTest, ADiskThatRefusesIsSaidSoAndAskedAgain) {
 }
 
 TEST_F(StateMemoryTest, ARegionKeepsItsContentsThroughFilesMemoryAndMoves) {
-  for (std::uint64_t seed = 1; seed <= 8; ++seed) {
+  for (std::uint64_t seed = 1; seed <= OneThreadRounds(8); ++seed) {
     runtime::Random random(seed);
     StateMemory memory(Limits(random.Below(8U << 20), random.Below(64U << 20)));
     std::vector<std::uint64_t> expected;
@@ -145,7 +146,7 @@ TEST_F(StateMemoryTest, ARegionKeepsItsContentsThroughFilesMemoryAndMoves) {
 
 // A table that lives in files and is compacted at any time answers as one in memory does, and gives room back.
 TEST_F(StateMemoryTest, ADedupeTableInFilesAnswersTheSameAndShrinks) {
-  for (std::uint64_t seed = 1; seed <= 4; ++seed) {
+  for (std::uint64_t seed = 1; seed <= OneThreadRounds(4); ++seed) {
     runtime::Random random(seed);
     const std::int64_t within = 60'000;
     StateMemory memory(Limits(random.Below(1U << 20), 1ULL << 30));

@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 
+#include "sightline/base/testing/rounds.h"
 #include "sightline/bus/testing/simulated_log.h"
 #include "sightline/flow/engine.h"
 #include "sightline/flow/task.h"
@@ -315,8 +316,8 @@ TEST(TaskDeterminismInput, HasGroupsThatACorrectionEmptiesForThoseWhoWatchToo) {
   EXPECT_GT(emptied["results.over_all"], 2U);
 }
 
-INSTANTIATE_TEST_SUITE_P(Seeds, TaskInFiles, ::testing::Range<std::uint64_t>(1, 18, 5));
-INSTANTIATE_TEST_SUITE_P(Seeds, TaskDeterminism, ::testing::Range<std::uint64_t>(1, 17));
+INSTANTIATE_TEST_SUITE_P(Seeds, TaskInFiles, ::testing::Range<std::uint64_t>(1, 1 + 5 * OneThreadRounds(4), 5));
+INSTANTIATE_TEST_SUITE_P(Seeds, TaskDeterminism, ::testing::Range<std::uint64_t>(1, 1 + OneThreadRounds(16)));
 
 }  // namespace
 }  // namespace sightline::flow

@@ -7,6 +7,7 @@
 #include <map>
 #include <set>
 
+#include "sightline/base/testing/rounds.h"
 #include "sightline/bus/testing/bus_harness.h"
 #include "sightline/bus/testing/simulated_log.h"
 
@@ -331,7 +332,7 @@ std::uint64_t FromEnvironment(const char* name, std::uint64_t otherwise) {
 
 TEST(LogCrash, NothingAcknowledgedIsLostNothingIsDoubled) {
   const std::uint64_t only = FromEnvironment("SIGHTLINE_SEED", 0);
-  const std::uint64_t seeds = FromEnvironment("SIGHTLINE_SEEDS", 150);
+  const std::uint64_t seeds = FromEnvironment("SIGHTLINE_SEEDS", OneThreadRounds(150));
   for (std::uint64_t seed = only != 0 ? only : 1; seed <= (only != 0 ? only : seeds); ++seed) {
     SCOPED_TRACE("SIGHTLINE_SEED=" + std::to_string(seed));
     CrashRun(seed).Run(600);

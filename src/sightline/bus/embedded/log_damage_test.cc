@@ -1,6 +1,7 @@
 // What the log does about bytes that are not what it wrote: torn tails, flipped bits, missing files.
 #include <gtest/gtest.h>
 
+#include "sightline/base/testing/rounds.h"
 #include "sightline/bus/testing/bus_harness.h"
 #include "sightline/bus/testing/simulated_log.h"
 
@@ -51,7 +52,7 @@ class LogDamage : public ::testing::Test {
 TEST_F(LogDamage, TornTailIsCutAtEveryLengthOfTheLastBatch) {
   Killed({{"a", "b"}, {"c"}, {"last", "batch"}});
   const std::uint64_t last = sizes_[2];
-  for (std::uint64_t kept = 0; kept < last; ++kept) {
+  for (std::uint64_t kept = 0; kept < last; kept += kOneThreadRoundOf) {
     SCOPED_TRACE("bytes kept: " + std::to_string(kept));
     for (const bool zeros_follow : {false, true}) {
       auto log = Killed({{"a", "b"}, {"c"}, {"last", "batch"}});
@@ -79,7 +80,7 @@ TEST_F(LogDamage, TornTailIsCutAtEveryLengthOfTheLastBatch) {
 TEST_F(LogDamage, AnyFlippedBitOfADurableBatchIsFoundReportedAndRepaired) {
   Killed({{"a", "b"}, {"c", "d", "e"}, {"f"}});
   const std::uint64_t begin = kSegmentHeaderSize + sizes_[0];
-  for (std::uint64_t at = begin; at < begin + sizes_[1]; ++at) {
+  for (std::uint64_t at = begin; at < begin + sizes_[1]; at += kOneThreadRoundOf) {
     SCOPED_TRACE("byte " + std::to_string(at));
     auto log = Killed({{"a", "b"}, {"c", "d", "e"}, {"f"}});
     ASSERT_TRUE(log->files.Flip(OnlyFile(*log), at, static_cast<std::uint8_t>(1U << (at % 8))));
@@ -120,7 +121,7 @@ TEST_F(LogDamage, AnyFlippedBitOfADurableBatchIsFoundReportedAndRepaired) {
 TEST_F(LogDamage, AFlippedBitInTheLastBatchNeverShowsWrongRecords) {
   Killed({{"a"}, {"b", "c"}});
   const std::uint64_t begin = kSegmentHeaderSize + sizes_[0];
-  for (std::uint64_t at = begin; at < begin + sizes_[1]; ++at) {
+  for (std::uint64_t at = begin; at < begin + sizes_[1]; at += kOneThreadRoundOf) {
     auto log = Killed({{"a"}, {"b", "c"}});
     ASSERT_TRUE(log->files.Flip(OnlyFile(*log), at, 0x10));
     ASSERT_TRUE(log->Open());
@@ -130,7 +131,7 @@ TEST_F(LogDamage, AFlippedBitInTheLastBatchNeverShowsWrongRecords) {
 }
 
 TEST_F(LogDamage, TheHeaderOfASegmentIsNotNeededToReadIt) {
-  for (std::uint64_t at = 0; at < kSegmentHeaderSize; ++at) {
+  for (std::uint64_t at = 0; at < kSegmentHeaderSize; at += kOneThreadRoundOf) {
     auto log = Killed({{"a"}, {"b"}});
     ASSERT_TRUE(log->files.Flip(OnlyFile(*log), at, 0xff));
     ASSERT_TRUE(log->Open());

@@ -1,6 +1,7 @@
 // Full disks, failing syncs, retention, backpressure, memory of retries: the log at its limits.
 #include <gtest/gtest.h>
 
+#include "sightline/base/testing/rounds.h"
 #include "sightline/bus/testing/bus_harness.h"
 #include "sightline/bus/testing/simulated_log.h"
 
@@ -107,7 +108,7 @@ TEST_F(LogLimitsTest, AFailedSyncStopsThePartitionAndIsNeverRetried) {
 }
 
 TEST_F(LogLimitsTest, WhatIsSeenAfterAFailedSyncAndARestartIsReallyOnDisk) {
-  for (std::uint64_t seed = 1; seed <= 30; ++seed) {
+  for (std::uint64_t seed = 1; seed <= OneThreadRounds(30); ++seed) {
     SimulatedLog log(seed);
     ASSERT_TRUE(log.Open());
     ASSERT_TRUE(log.bus->EnsureTopic({.name = "t"}));

@@ -1,6 +1,9 @@
 #include "sightline/runtime/simulated/simulated_inode.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <new>
 
@@ -14,14 +17,34 @@ Fate DrawFate(Random& random) { return static_cast<Fate>(random.Below(3)); }
 
 bool Survives(Fate fate, Random& random) { return fate == Fate::kEverythingSurvives || (fate == Fate::kSectorBySector && random.OneIn(2)); }
 
+// The log maps segments of 256 MiB and fills a corner of them. Such a piece is a mapping here, too: the sanitizers' allocators look at
+// each byte of what is given back to them.
+constexpr std::uint64_t kMapFrom = 1ULL << 20;
+
 }  // namespace
+
+SimulatedInode::Buffer SimulatedInode::Zeroed(std::uint64_t capacity) {
+  void* bytes = nullptr;
+  if (capacity < kMapFrom) {
+    bytes = std::calloc(1, capacity);
+  } else if (bytes = mmap(nullptr, capacity, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0); bytes == MAP_FAILED) {
+    bytes = nullptr;
+  }
+  if (bytes == nullptr) throw std::bad_alloc();
+  return {.bytes = {static_cast<char*>(bytes), Release{capacity}}, .capacity = capacity};
+}
+
+void SimulatedInode::Release::operator()(char* bytes) const {
+  if (capacity < kMapFrom) {
+    std::free(bytes);
+  } else {
+    munmap(bytes, capacity);
+  }
+}
 
 void SimulatedInode::Reserve(std::uint64_t capacity) {
   if (!buffers_.empty() && buffers_.back().capacity >= capacity) return;
-  Buffer grown;
-  grown.capacity = std::max<std::uint64_t>({capacity, 2 * size_, 4096});
-  grown.bytes.reset(static_cast<char*>(std::calloc(1, grown.capacity)));
-  if (!grown.bytes) throw std::bad_alloc();
+  Buffer grown = Zeroed(std::max<std::uint64_t>({capacity, 2 * size_, 4096}));
   if (size_ > 0) std::memcpy(grown.bytes.get(), data(), size_);
   if (!mapped_) buffers_.clear();
   buffers_.push_back(std::move(grown));

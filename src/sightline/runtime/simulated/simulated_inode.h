@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <cstdlib>
 #include <map>
 #include <memory>
 #include <optional>
@@ -41,10 +40,15 @@ class SimulatedInode {
   bool has_unsynced() const { return !undo_.empty() || durable_size_ != size_ || cut_.has_value(); }
 
  private:
+  struct Release {
+    std::uint64_t capacity = 0;
+    void operator()(char* bytes) const;
+  };
   struct Buffer {
-    std::unique_ptr<char, decltype(&std::free)> bytes{nullptr, &std::free};
+    std::unique_ptr<char, Release> bytes;
     std::uint64_t capacity = 0;
   };
+  static Buffer Zeroed(std::uint64_t capacity);
   struct Cut {  // what truncations since the last sync took
     std::uint64_t at = 0;
     std::string tail;

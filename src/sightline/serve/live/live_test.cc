@@ -7,6 +7,7 @@
 #include <thread>
 #include <vector>
 
+#include "sightline/base/testing/rounds.h"
 #include "sightline/runtime/random.h"
 #include "sightline/runtime/simulated/simulated_clock.h"
 #include "sightline/serve/live/live_board.h"
@@ -415,7 +416,7 @@ TEST_F(LiveTest, ClientsLeaveNothingBehind) {
 
 // Whatever the order of publications, joins, slowness and resumption: in the end every client has what the board has.
 TEST_F(LiveTest, EveryClientConverges) {
-  for (std::uint64_t seed = 1; seed <= 60; ++seed) {
+  for (std::uint64_t seed = 1; seed <= OneThreadRounds(60); ++seed) {
     runtime::Random random(seed);
     LiveBoard board(seed, metrics_);
     board.Declare(Shape(), 1);
