@@ -13,13 +13,15 @@ def one_run(bench, program):
 
 def measure(bench, figure):
     program = bench.peer("bus_bench")
-    say("each sample: 5 times 64 producers with 60 appends each, and 200 bare syncs before each")
+    say("each sample: 5 times 64 producers with 60 appends each, and 200 bare syncs of one append's bytes and of 64's before each")
     runs = [one_run(bench, program) for _ in range(bench.runs)]
     figure.samples = [run["append_p99_us"] / 1000 for run in runs]
     figure.peer_samples = [run["bare_p99_us"] / 1000 for run in runs]
+    cohort = sorted(run["bare_cohort_p99_us"] / 1000 for run in runs)[len(runs) // 2]
     rate = sorted(run["appends_per_s"] for run in runs)[len(runs) // 2]
     figure.equality = "every append was acknowledged as durable, or the program aborts"
-    figure.note = f"{rate:,.0f} appends a second"
+    figure.note = (f"{rate:,.0f} appends a second; the bytes of 64 appends, written by one thread and synced once, have a p99 of {cohort:.2f} ms on "
+                   "this disk: what a sync for all of them cannot beat")
 
 
 APPEND = Section(measure, {
