@@ -264,6 +264,8 @@ void DedupeTable<Key>::Rebuild(Segment& segment, std::uint64_t bucket_count, std
     } else {
       segment.memory.Grow((bucket_count + kSpill) * sizeof(Bucket));
       segment.buckets = static_cast<Bucket*>(segment.memory.data());
+      // A large region may have come out larger than asked for: room is room.
+      if (bucket_count >= kSmallBuckets) bucket_count = segment.memory.size() / sizeof(Bucket) - kSpill;
       bytes_ += (bucket_count + kSpill - before) * sizeof(Bucket);
       segment.count = bucket_count;
       Stretch(segment, before, homeless);

@@ -100,8 +100,17 @@ void PageRegion::GrowSmall(std::size_t size) {
   pieces_ = {{.begin = 0, .size = size, .file = false}};
 }
 
-void PageRegion::Grow(std::size_t bytes) {
+// Whole pages; and where the end fills half a huge page already, all of it, so that it is one too.
+std::size_t PageRegion::SizeFor(std::size_t bytes) const {
   const std::size_t size = RoundUp(bytes, kPage);
+  const std::size_t whole = RoundUp(size, kHugePage);
+  if (size <= kSmall || whole - size > kHugePage / 2 || size <= size_) return size;
+  const bool room = memory_ == nullptr || memory_->memory_bytes() + (whole - size_) <= memory_->limits().memory_max;
+  return room ? whole : size;
+}
+
+void PageRegion::Grow(std::size_t bytes) {
+  const std::size_t size = SizeFor(bytes);
   if (size <= size_) return;
   if (small_ && size <= kSmall && (memory_ == nullptr || memory_->TakeMemory(size - size_))) return GrowSmall(size);
   if (size > reserved_) Reserve(size);

@@ -8,8 +8,8 @@
 namespace sightline::flow {
 
 // Zeroed memory that grows where it stands: what was written stays, and only what is new costs page faults. Each whole huge page within
-// it becomes one, so that far-apart accesses find their translation cached; its end never takes up more than it needs. What is new when
-// memory is used up is pages of a file. Not thread-safe.
+// it becomes one, so that far-apart accesses find their translation cached; its end takes up half a huge page more than asked for at most.
+// What is new when memory is used up is pages of a file. Not thread-safe.
 class PageRegion {
  public:
   PageRegion() = default;
@@ -34,6 +34,7 @@ class PageRegion {
     bool file = false;
     std::size_t end() const { return begin + size; }
   };
+  std::size_t SizeFor(std::size_t bytes) const;
   void GrowSmall(std::size_t size);
   void Reserve(std::size_t bytes);
   bool TakeFile(std::size_t bytes);
