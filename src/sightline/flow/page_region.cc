@@ -100,11 +100,11 @@ void PageRegion::GrowSmall(std::size_t size) {
   pieces_ = {{.begin = 0, .size = size, .file = false}};
 }
 
-// Whole pages; and where the end fills half a huge page already, all of it, so that it is one too.
+// Whole pages; and where little is wanting to the end's huge page, all of it, so that it is one too.
 std::size_t PageRegion::SizeFor(std::size_t bytes) const {
   const std::size_t size = RoundUp(bytes, kPage);
   const std::size_t whole = RoundUp(size, kHugePage);
-  if (size <= kSmall || whole - size > kHugePage / 2 || size <= size_) return size;
+  if (size <= kSmall || whole - size > std::min(kHugePage / 2, size / 5) || size <= size_) return size;
   const bool room = memory_ == nullptr || memory_->memory_bytes() + (whole - size_) <= memory_->limits().memory_max;
   return room ? whole : size;
 }

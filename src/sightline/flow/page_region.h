@@ -8,7 +8,7 @@
 namespace sightline::flow {
 
 // Zeroed memory that grows where it stands: what was written stays, and only what is new costs page faults. Each whole huge page within
-// it becomes one, so that far-apart accesses find their translation cached; its end takes up half a huge page more than asked for at most.
+// it becomes one, so that far-apart accesses find their translation cached; where little is wanting to the last one, it is taken up, too.
 // What is new when memory is used up is pages of a file. Not thread-safe.
 class PageRegion {
  public:
