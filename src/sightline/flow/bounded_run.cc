@@ -37,16 +37,18 @@ Result<Target> FindTarget(const Plan& plan, const std::string& name) {
   return target;
 }
 
-// Groups of one window as they come from the results topic; a later revision replaces a group.
+// Groups of one window as they come from the results topic.
 class WindowRows {
  public:
   explicit WindowRows(const ResultShape& shape) : shape_(shape) {}
-  Status Add(std::string_view record, const ResultRecord& decoded) {
-    const std::string key = GroupKey(shape_, decoded.rows, 0);
-    const auto at = numbers_.find(key);
-    if (at == numbers_.end()) {
-      numbers_[key] = groups_.size();
-      groups_.emplace_back(record);
+  void Add(std::string_view record) { groups_.emplace_back(record); }
+  // A later revision replaces a group.
+  Status AddOrReplace(std::string_view record) {
+    ResultRecord decoded;
+    SL_TRY(DecodeResult(record, shape_.schema, decoded));
+    const auto [at, added] = numbers_.try_emplace(GroupKey(shape_, decoded.rows, 0), groups_.size());
+    if (added) {
+      Add(record);
     } else {
       groups_[at->second] = std::string(record);
     }
@@ -73,10 +75,8 @@ class ResultsReader {
       SL_ASSIGN_OR_RETURN(const std::optional<bus::Batch> batch, reader->Next());
       if (!batch) break;
       for (std::string_view value : batch->values) {
-        ResultRecord record;
-        SL_TRY(DecodeResult(value, shape_.schema, record));
-        if (record.closed) continue;
-        SL_TRY(Take(value, std::move(record)));
+        SL_ASSIGN_OR_RETURN(const ResultMark mark, DecodeResultMark(value));
+        if (!mark.closed) SL_TRY(Take(value, mark.header));
       }
     }
     SL_TRY(EmitAll());
@@ -85,15 +85,16 @@ class ResultsReader {
 
  private:
   const PipelinePlan& At(int i) const { return plan_.pipelines[static_cast<std::size_t>(i)]; }
-  Status Take(std::string_view value, ResultRecord record) {
+  Status Take(std::string_view value, const ResultHeader& header) {
     // Without allowed lateness a window is written once and in order: it can go out as soon as the next begins.
     const bool may_change = At(target_.root).window.allowed_lateness.count() > 0;
-    const std::int64_t start = record.header.window_start.value;
+    const std::int64_t start = header.window_start.value;
     if (!may_change && !windows_.empty() && windows_.begin()->first != start) SL_TRY(EmitAll());
     auto [at, added] = windows_.try_emplace(start, shape_);
-    header_ = record.header;
-    headers_[start] = record.header;
-    return at->second.Add(value, record);
+    headers_[start] = header;
+    if (may_change) return at->second.AddOrReplace(value);
+    at->second.Add(value);
+    return {};
   }
   Status EmitAll() {
     for (const auto& [start, window] : windows_) {
@@ -124,7 +125,6 @@ class ResultsReader {
   const ResultShape& shape_;
   std::map<std::int64_t, WindowRows> windows_;
   std::map<std::int64_t, ResultHeader> headers_;
-  ResultHeader header_;
   std::uint64_t rows_ = 0;
 };
 

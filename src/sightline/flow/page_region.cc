@@ -19,11 +19,13 @@ constexpr int kMadviseCollapse = 25;  // MADV_COLLAPSE of Linux 6.1, which Debia
 
 std::size_t RoundUp(std::size_t bytes, std::size_t to) { return (bytes + to - 1) / to * to; }
 
-// The pages themselves, or what is in them where the kernel sees several mappings of memory.
+// The pages themselves, or what is in them where the kernel sees several mappings of memory. Nothing is mapped at `from` afterwards:
+// another thread may have a mapping of its own there at once, so that it must not be unmapped once more.
 void Move(char* to, char* from, std::size_t size) {
   if (size == 0 || mremap(from, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, to) != MAP_FAILED) return;
   if (mmap(to, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED) throw std::bad_alloc();
   std::memcpy(to, from, size);
+  munmap(from, size);
 }
 
 }  // namespace
@@ -64,7 +66,7 @@ void PageRegion::Reserve(std::size_t bytes) {
       move(high, piece.end());
     }
   }
-  if (data_ != nullptr) munmap(data_, reserved_);
+  if (reserved_ > size_) munmap(data_ + size_, reserved_ - size_);
   data_ = aligned;
   reserved_ = wanted;
   small_ = false;
