@@ -27,7 +27,8 @@ SimulatedInode::Buffer SimulatedInode::Zeroed(std::uint64_t capacity) {
   void* bytes = nullptr;
   if (capacity < kMapFrom) {
     bytes = std::calloc(1, capacity);
-  } else if (bytes = mmap(nullptr, capacity, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0); bytes == MAP_FAILED) {
+  } else if (bytes = mmap(nullptr, capacity, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+             bytes == MAP_FAILED) {
     bytes = nullptr;
   }
   if (bytes == nullptr) throw std::bad_alloc();
