@@ -145,6 +145,14 @@ class Counting(Scratch):
         self.assertEqual(self.totals(self.suite("a", "echo 3 passed, 0 failed; exit 7")), (1, "3 passed, 1 failed"))
         self.assertEqual(self.totals(self.suite("a", "echo started")), (1, "0 passed, 1 failed"))
 
+    def test_a_suite_beside_others_counts_too(self):
+        there = self.root / "there"
+        waits = self.suite("a", f"for i in $(seq 600); do [ ! -e {there} ] || break; sleep 0.1; done; test -e {there} && echo 1 passed, 0 failed")
+        makes = self.suite("b", f"touch {there}; echo 2 passed, 0 failed")
+        self.assertEqual(self.totals(f"{waits} &", makes), (0, "3 passed, 0 failed"))
+        self.assertEqual(self.totals(f"{self.suite('c', 'exit 1')} &", makes), (1, "2 passed, 1 failed"))
+        self.assertEqual(self.totals(f"{self.root / 'missing'} &", makes), (1, "2 passed, 1 failed"))
+
     def test_nothing_run_fails(self):
         self.assertEqual(self.totals(self.suite("a", "echo 0 passed, 0 failed")), (1, "0 passed, 1 failed"))
         self.assertEqual(self.totals()[0], 1)
