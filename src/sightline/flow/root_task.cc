@@ -5,7 +5,8 @@
 namespace sightline::flow {
 namespace {
 
-constexpr std::int64_t kLiveIntervalNs = 2'000'000;       // between two looks at the open windows while records keep coming
+constexpr std::int64_t kLiveIntervalNs = 2'000'000;       // between two looks at the open windows while records keep coming,
+constexpr std::int64_t kLiveShare = 10;                   // and as many times as long as the last one took: who catches up, counts
 constexpr std::int64_t kStatusIntervalNs = 200'000'000;
 constexpr std::size_t kRecordsMax = 8192;                 // a piece of a large batch, so that live updates are not held up
 
@@ -50,9 +51,10 @@ class RootTask final : public Task {
     SL_TRY(TakeUpReferences());
     SL_ASSIGN_OR_RETURN(const bool more, Feed());
     const std::int64_t now = context_.runtime.clock.MonotonicNs();
-    if (context_.live != nullptr && !committed_->replaying() && (!more || now - last_live_ >= kLiveIntervalNs)) {
-      last_live_ = now;
+    if (context_.live != nullptr && !committed_->replaying() && (!more || now >= next_live_)) {
       processor_->PublishLive();
+      const std::int64_t after = context_.runtime.clock.MonotonicNs();
+      next_live_ = after + std::max(kLiveIntervalNs, kLiveShare * (after - now));
     }
     SL_TRY(MaybeCommit(now, more));
     if (!more || now - last_status_ > kStatusIntervalNs) KeepStatus();
@@ -256,7 +258,7 @@ class RootTask final : public Task {
   bool snapshot_due_ = false;
   std::uint64_t refused_before_ = 0;  // for lack of room, up to the newest snapshot
   std::uint64_t seen_change_ = UINT64_MAX;
-  std::int64_t last_commit_ = 0, last_snapshot_ = 0, last_live_ = 0, last_status_ = 0;
+  std::int64_t last_commit_ = 0, last_snapshot_ = 0, next_live_ = 0, last_status_ = 0;
   mutable std::mutex status_mutex_;
   TaskStatus status_;
 };
