@@ -109,6 +109,13 @@ void Rank(const RankOp& op, Keep keep_what, ColumnBatch& rows) {
   rows.columns.push_back(std::move(rank));
 }
 
+void Gather(const GatherOp& op, ColumnBatch& rows) {
+  std::vector<std::uint32_t> order(rows.rows);
+  std::iota(order.begin(), order.end(), 0U);
+  OrderBy(rows, op.by, order);
+  if (!std::ranges::is_sorted(order)) rows.Take(order);
+}
+
 // A sum over sums that did not fit does not fit either: what is null for that reason must not pass for nothing.
 void SpreadOverflow(const Aggregate& aggregate, const Schema& before, const ColumnBatch& rows, std::span<const std::uint32_t> groups,
                     std::span<const std::uint32_t> sorted, Column& into, std::vector<std::uint8_t>& overflow) {
@@ -240,6 +247,7 @@ std::uint64_t ApplyCloseSteps(const PipelinePlan& plan, const ActiveReferences& 
     if (const auto* where = std::get_if<WhereOp>(&op); where != nullptr && keep != Keep::kAll) dropped += Filter(*where, rows);
     if (const auto* enrich = std::get_if<EnrichOp>(&op)) dropped += EnrichAndDrop(*enrich, references, keep, rows);
     if (const auto* rank = std::get_if<RankOp>(&op)) Rank(*rank, keep, rows);
+    if (const auto* gather = std::get_if<GatherOp>(&op)) Gather(*gather, rows);
     if (const auto* regroup = std::get_if<RegroupOp>(&op)) {
       Regroup(*regroup, plan.close_schemas[i], plan.shape, plan.close_schemas[i + 1], rows);
     }

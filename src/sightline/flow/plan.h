@@ -57,9 +57,13 @@ struct RegroupOp {
   std::vector<Aggregate> aggregates;
 };
 
+// Puts the rows of one result together, where a ranking of a parent has left them apart.
+struct GatherOp {
+  std::vector<int> by;
+};
 // What happens to single records, and to the rows of a closed window, in the order written.
 using RowOp = std::variant<WhereOp, DeriveOp, DedupeOp, EnrichOp>;
-using CloseOp = std::variant<WhereOp, DeriveOp, EnrichOp, RankOp, RegroupOp>;
+using CloseOp = std::variant<WhereOp, DeriveOp, EnrichOp, RankOp, RegroupOp, GatherOp>;
 
 // Where a pipeline's input comes from.
 enum class PipelineKind : std::uint8_t {

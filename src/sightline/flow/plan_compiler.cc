@@ -459,6 +459,7 @@ void PipelineCompiler::Finish(int index) {
     const int column = schema_.Find(name);
     if (column >= 0) out_.shape.group.push_back(column);
   }
+  if (Scattered()) GatherRows();
   out_.may_empty = MayEmpty();
   if (out_.may_empty) canonical_ += "results that a correction empties are put out without rows\n";
   out_.canonical = canonical_;
@@ -499,6 +500,33 @@ bool PipelineCompiler::BehindMerge() const {
 
 bool PipelineCompiler::IsKey(const std::string& name) const {
   return std::find(out_.keys.begin(), out_.keys.end(), name) != out_.keys.end();
+}
+
+// Does a ranking of a parent, whose order is still that of the rows, put something before what makes up a result here?
+bool PipelineCompiler::Scattered() const {
+  const std::vector<int>& group = out_.shape.group;
+  for (const PipelinePlan* at = &out_;; at = &plan_.pipelines[static_cast<std::size_t>(at->parent)]) {
+    for (std::size_t i = at->close_ops.size(); i-- > 0;) {
+      if (std::holds_alternative<RegroupOp>(at->close_ops[i])) return false;
+      const auto* rank = std::get_if<RankOp>(&at->close_ops[i]);
+      const auto* gather = std::get_if<GatherOp>(&at->close_ops[i]);
+      if (rank == nullptr && gather == nullptr) continue;
+      std::span<const int> order = rank != nullptr ? rank->within : gather->by;
+      if (order.size() < group.size()) return true;
+      order = order.first(group.size());
+      return !std::all_of(order.begin(), order.end(), [&](int column) {
+        const int here = out_.shape.schema.Find(at->close_schemas[i].fields[static_cast<std::size_t>(column)].name);
+        return std::find(group.begin(), group.end(), here) != group.end();
+      });
+    }
+    if (at->kind != PipelineKind::kFused) return false;
+  }
+}
+
+void PipelineCompiler::GatherRows() {
+  out_.close_ops.emplace_back(GatherOp{out_.shape.group});
+  out_.close_schemas.push_back(schema_);
+  canonical_ += "rows of one result together\n";
 }
 
 // Rows never leave an aggregate, so that only what comes behind it can leave a group without any.

@@ -33,6 +33,8 @@ class PipelineCompiler {
   bool BehindMerge() const;
   bool IsKey(const std::string& name) const;
   bool MayEmpty() const;
+  bool Scattered() const;
+  void GatherRows();
   std::vector<Aggregate> Aggregates(const AggregateStep& step);
   std::optional<Aggregate> ParseAggregate(const std::string& name, const std::string& call);
   // Index of a column of the current schema; notes the mistake and gives -1 when it is not there.

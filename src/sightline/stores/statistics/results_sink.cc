@@ -87,6 +87,7 @@ Status ResultsSink::Gather() {
       if (!batch) continue;
       found = true;
       SL_TRY(Take(partition, source, *batch));
+      gathered_at_ns_ = runtime_.clock.MonotonicNs();
     }
   }
   more_ = false;
@@ -133,13 +134,20 @@ nanoseconds ResultsSink::SinceApplied() const {
   return nanoseconds(runtime_.clock.MonotonicNs() - *applied_at_ns_);
 }
 
+// Until what was gathered is to be applied. Ticks and marks alone are not worth a transaction each; their positions go along with the next
+// rows, or after a while.
+nanoseconds ResultsSink::Wait() const {
+  const nanoseconds since = SinceApplied();
+  if (batch_.groups().empty()) return options_.hold_every - std::min<nanoseconds>(options_.hold_every, since);
+  const nanoseconds quiet(runtime_.clock.MonotonicNs() - gathered_at_ns_);
+  return std::min(options_.gather_max - std::min<nanoseconds>(options_.gather_max, since),
+                  options_.quiet - std::min<nanoseconds>(options_.quiet, quiet));
+}
+
 Result<milliseconds> ResultsSink::TryStep() {
   if (!open_) SL_TRY(Open());
   SL_TRY(Gather());
-  // Ticks and marks alone are not worth a transaction each; their positions go along with the next rows, or after a while.
-  const bool rows = !batch_.groups().empty();
-  const nanoseconds wait = rows ? options_.gather_max : options_.hold_every;
-  const bool due = Advanced() && (batch_.rows().rows >= options_.rows_max || SinceApplied() >= wait);
+  const bool due = Advanced() && (batch_.rows().rows >= options_.rows_max || Wait() <= nanoseconds(0));
   if (due) SL_TRY(ApplyGathered());
   const bool there = !activated_ && std::ranges::all_of(sources_, [](const auto& entry) { return entry.second.next >= entry.second.goal; });
   if (there && (!options_.may_activate || options_.may_activate())) {
@@ -152,7 +160,7 @@ Result<milliseconds> ResultsSink::TryStep() {
   if (unheld && since_held >= options_.hold_every) SL_TRY(CommitHolds());
   if (more_) return milliseconds(0);
   nanoseconds next = options_.hold_every;
-  if (Advanced()) next = std::min(next, wait - std::min<nanoseconds>(wait, SinceApplied()));
+  if (Advanced()) next = std::min(next, Wait());
   return RoundUp(next);
 }
 

@@ -23,7 +23,8 @@ struct ResultsSinkOptions {
   std::string topic{};                         // results.<pipeline>
   std::string group{};                         // holds the topic's data until it is applied; empty: statistics/<pipeline>
   std::size_t rows_max = 10'000;               // a transaction is closed when it has as many
-  std::chrono::milliseconds gather_max{1000};  // or when the transaction before is as old
+  std::chrono::milliseconds gather_max{1000};  // or when the transaction before is as old,
+  std::chrono::milliseconds quiet{100};        // or when no more has come for so long: results come in bursts, when windows close
   std::chrono::milliseconds hold_every{5000};  // how often positions without rows, and holds on the bus, are written
   // A new generation takes the place of the one before when this says so, and the results that were there are applied. Null: then.
   std::function<bool()> may_activate{};
@@ -43,9 +44,9 @@ struct ResultsSinkMetrics {
 };
 
 // Carries a results topic into the statistics store: reads all its partitions from the positions that the store has, gathers what
-// is there, and applies it in transactions of rows_max rows or gather_max. After a quiet time the first results go in at once. What
-// was applied is there once, whatever fails in between, since the positions are the store's; the bus only holds the data
-// until then. A generation takes over from the one before when it has caught up with the topic as it was when it began.
+// is there, and applies it in transactions of rows_max rows, or of what came until it was quiet again. After a quiet time the first results
+// go in at once. What was applied is there once, whatever fails in between, since the positions are the store's; the bus only holds the
+// data until then. A generation takes over from the one before when it has caught up with the topic as it was when it began.
 //
 // After an error everything that was gathered is forgotten, and read again from the stored positions after a pause that doubles up
 // to backoff_max: a store or topic that fails holds up this sink alone. Step is called by one thread; metrics by any.
@@ -65,10 +66,10 @@ class ResultsSink {
  private:
   struct Source {
     std::unique_ptr<bus::Reader> reader;
-    Offset next;    // gathered up to here
+    Offset next;  // gathered up to here
     Offset stored;  // applied up to here
-    Offset held;    // what the bus knows
-    Offset goal;    // the end when the sink began: caught up when stored is there
+    Offset held;  // what the bus knows
+    Offset goal;  // the end when the sink began: caught up when stored is there
   };
 
   Status Open();
@@ -78,6 +79,7 @@ class ResultsSink {
   Status CommitHolds();
   bool Advanced() const;
   std::chrono::nanoseconds SinceApplied() const;
+  std::chrono::nanoseconds Wait() const;
   Result<std::chrono::milliseconds> TryStep();
   std::chrono::milliseconds Failed(Error error);
 
@@ -95,6 +97,7 @@ class ResultsSink {
   ResultBatch batch_;
   ResultRecord record_;
   std::optional<std::int64_t> applied_at_ns_;
+  std::int64_t gathered_at_ns_ = 0;  // when the newest of what waits came
   std::optional<std::int64_t> held_at_ns_;
   std::chrono::milliseconds backoff_{0};
   std::int64_t retry_at_ns_ = 0;

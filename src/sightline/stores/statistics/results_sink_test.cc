@@ -202,19 +202,33 @@ TEST_F(ResultsSinkTest, FirstResultsGoInAtOnceAndTheNextAreGathered) {
   EXPECT_EQ(sink_->metrics().transactions, 1u);
 
   bus_.Put(1, Encoded(60'000, 0, {{2, "x", "a", 4}}));
-  EXPECT_EQ(sink_->Step(), milliseconds(1000));
-  clock_.Move(milliseconds(400));
+  EXPECT_EQ(sink_->Step(), milliseconds(100));
+  clock_.Move(milliseconds(60));
   bus_.Put(0, Encoded(60'000, 0, {{1, "x", "a", 5}}));
-  EXPECT_EQ(sink_->Step(), milliseconds(600));
+  EXPECT_EQ(sink_->Step(), milliseconds(100));
   EXPECT_EQ(Counts().size(), 3u);
   EXPECT_EQ(sink_->metrics().offset, 2);
   EXPECT_EQ(sink_->metrics().end, 4);
-  clock_.Move(milliseconds(600));
+  clock_.Move(milliseconds(100));
   sink_->Step();
   EXPECT_THAT(Counts(), ::testing::ElementsAre(1, 2, 3, 5, 4));
   EXPECT_EQ(sink_->metrics().transactions, 2u);
   EXPECT_EQ(sink_->metrics().offset, 4);
   EXPECT_EQ(sink_->metrics().rows, 5u);
+}
+
+TEST_F(ResultsSinkTest, WhatNeverPausesGoesInOnceASecond) {
+  bus_.Put(0, Encoded(0, 0, {{1, "x", "a", 1}}));
+  sink_->Step();
+  for (std::int64_t i = 1; i <= 20; ++i) {
+    bus_.Put(0, Encoded(i * 60'000, 0, {{1, "x", "a", i}}));
+    EXPECT_EQ(sink_->Step(), milliseconds(std::min<std::int64_t>(100, 1000 - (i - 1) * 50))) << i;
+    clock_.Move(milliseconds(50));
+  }
+  EXPECT_EQ(sink_->metrics().transactions, 1u);
+  sink_->Step();
+  EXPECT_EQ(sink_->metrics().transactions, 2u);
+  EXPECT_EQ(sink_->metrics().rows, 21u);
 }
 
 TEST_F(ResultsSinkTest, AnEmptiedGroupLosesItsRows) {
