@@ -15,6 +15,12 @@ export class ApiError extends Error {
 
 export type Session = { state: 'unknown' } | { state: 'signed_out' } | { state: 'signed_in'; principal: string };
 export const session = signal<Session>({ state: 'unknown' });
+// Sign-ins of this page. An answer to what was asked before the newest says nothing of the session that it began.
+let signIns = 0;
+
+function ended(askedAt: number): void {
+  if (askedAt === signIns) session.value = { state: 'signed_out' };
+}
 
 async function errorOf(response: Response): Promise<ApiError> {
   const requestId = response.headers.get('x-request-id');
@@ -28,6 +34,7 @@ async function errorOf(response: Response): Promise<ApiError> {
 }
 
 export async function request(path: string, init: RequestInit = {}): Promise<Response> {
+  const askedAt = signIns;
   let response: Response;
   try {
     response = await fetch(path, { credentials: 'same-origin', ...init });
@@ -36,7 +43,7 @@ export async function request(path: string, init: RequestInit = {}): Promise<Res
     throw new ApiError(0, 'unreachable', 'The server cannot be reached. Check that sightline is running and that this machine is on its network.', null);
   }
   if (response.ok) return response;
-  if (response.status === 401 && path !== '/v1/session') session.value = { state: 'signed_out' };
+  if (response.status === 401 && path !== '/v1/session') ended(askedAt);
   throw await errorOf(response);
 }
 
@@ -54,17 +61,19 @@ export async function postJson<T>(path: string, body: unknown, abort?: AbortSign
 
 // Asks who is signed in. Leaves the session as it was when the server cannot be reached.
 export async function checkSession(): Promise<void> {
+  const askedAt = signIns;
   try {
     const answer = await getJson<{ principal: string }>('/v1/session');
     session.value = { state: 'signed_in', principal: answer.principal };
   } catch (error) {
-    if (error instanceof ApiError && (error.status === 401 || error.status === 403)) session.value = { state: 'signed_out' };
+    if (error instanceof ApiError && (error.status === 401 || error.status === 403)) ended(askedAt);
     else throw error;
   }
 }
 
 export async function signIn(token: string): Promise<void> {
   await postJson('/v1/session', { token });
+  signIns += 1;
   await checkSession();
 }
 

@@ -1,7 +1,7 @@
 // The page's side of the live worker: signals for what changes slowly, and a plain object for the arrays the map reads each time it
 // draws. One worker for the life of the page; it rests while no view needs it and resumes from where it was.
 import { signal } from '@preact/signals';
-import { session } from '../base/api';
+import { checkSession } from '../base/api';
 import type { Model } from '../base/model';
 import { claimColours } from '../map/palette';
 import { clockOffset } from './status';
@@ -75,7 +75,8 @@ export function startLive(model: Model, focus: Omit<Focus, 'clockOffset'>, rate:
   worker.onmessage = ({ data }: MessageEvent<FromWorker>) => {
     if (data.type === 'frame') return takeFrame(data);
     (data.feed === 'board' ? boardState : overallState).value = data.state;
-    if (data.state.state === 'signed_out') session.value = { state: 'signed_out' };
+    // It may have been asked before a sign-in that has succeeded since: ask anew.
+    if (data.state.state === 'signed_out') checkSession().catch(() => undefined);
   };
   const { board, overall, key, item, count, everyMs, windowMs } = model.roles;
   const ids = model.places.map((place) => place.id);
