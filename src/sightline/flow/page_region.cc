@@ -19,10 +19,18 @@ constexpr int kMadviseCollapse = 25;  // MADV_COLLAPSE of Linux 6.1, which Debia
 
 std::size_t RoundUp(std::size_t bytes, std::size_t to) { return (bytes + to - 1) / to * to; }
 
+// ThreadSanitizer does not see mremap, and takes what a thread finds at a place that another has moved from for a race: there bytes are
+// copied.
+#if defined(__SANITIZE_THREAD__)
+constexpr bool kMovePages = false;
+#else
+constexpr bool kMovePages = true;
+#endif
+
 // The pages themselves, or what is in them where the kernel sees several mappings of memory. Nothing is mapped at `from` afterwards:
 // another thread may have a mapping of its own there at once, so that it must not be unmapped once more.
 void Move(char* to, char* from, std::size_t size) {
-  if (size == 0 || mremap(from, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, to) != MAP_FAILED) return;
+  if (size == 0 || (kMovePages && mremap(from, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, to) != MAP_FAILED)) return;
   if (mmap(to, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED) throw std::bad_alloc();
   std::memcpy(to, from, size);
   munmap(from, size);
@@ -91,11 +99,15 @@ bool PageRegion::TakeFile(std::size_t bytes) {
 
 // A small region is one mapping, and no more: there may be thousands, and a process has only so many mappings.
 void PageRegion::GrowSmall(std::size_t size) {
-  void* const at = data_ == nullptr ? mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
-                                    : mremap(data_, size_, size, MREMAP_MAYMOVE);
+  void* const at = data_ == nullptr || !kMovePages ? mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+                                                   : mremap(data_, size_, size, MREMAP_MAYMOVE);
   if (at == MAP_FAILED) {
     GiveBack(size - size_, false);
     throw std::bad_alloc();
+  }
+  if (data_ != nullptr && !kMovePages) {
+    std::memcpy(at, data_, size_);
+    munmap(data_, size_);
   }
   data_ = static_cast<char*>(at);
   size_ = reserved_ = size;

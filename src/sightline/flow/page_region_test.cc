@@ -27,7 +27,7 @@ TEST(PageRegion, KeepsWhatWasWrittenAndGivesZeros) {
 // A region that moves leaves its place to whoever asks for memory next, and must not take it away again.
 TEST(PageRegion, MovesWhileOtherThreadsMapMemoryOfTheirOwn) {
   constexpr int kThreads = 4;
-  constexpr int kRegions = 400;
+  constexpr int kRegions = 150;
   std::atomic<int> broken{0};
   std::vector<std::thread> threads;
   for (int t = 0; t < kThreads; ++t) {
