@@ -35,6 +35,7 @@ GroupIndex::GroupIndex(const Schema& rows, std::vector<int> by, const std::vecto
       mask_(4095),
       ranks_(memory),
       sorted_(memory),
+      tail_(memory),
       families_(std::make_unique<Families>(memory)) {
   for (int column : by_) {
     const Field& field = rows.fields[static_cast<std::size_t>(column)];
@@ -300,7 +301,9 @@ void GroupIndex::Materialise(std::size_t k, std::span<const std::uint32_t> group
   }
 }
 
-std::size_t GroupIndex::bytes() const { return strings_.bytes() + words_.size() * 8 + slots_.size() * sizeof(Slot) + sorted_.size() * 4; }
+std::size_t GroupIndex::bytes() const {
+  return strings_.bytes() + words_.size() * 8 + slots_.size() * sizeof(Slot) + sorted_.size() * 4 + tail_.size() * sizeof(TailGroup);
+}
 
 std::size_t GroupIndex::GrowthFor(std::size_t groups) const {
   const std::size_t wanted = count_ + groups;
@@ -309,6 +312,7 @@ std::size_t GroupIndex::GrowthFor(std::size_t groups) const {
   while (wanted * 2 > slots) slots *= 2;
   if (slots != slots_.size()) growth += slots * sizeof(Slot);
   if (wanted * stride_ > words_.capacity()) growth += std::max(wanted * stride_, words_.capacity() * 2) * 8;
+  if (wanted - in_order_ > tail_.capacity()) growth += std::max<std::size_t>(wanted - in_order_, tail_.capacity() * 2) * sizeof(TailGroup);
   if (wanted > sorted_.capacity()) growth += std::max(wanted, sorted_.capacity() * 2) * 4;
   return growth;
 }

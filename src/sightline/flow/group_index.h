@@ -101,7 +101,7 @@ class GroupIndex {
   std::pmr::vector<std::uint32_t> ranks_;  // of the first texts of strings_, in byte order
   std::pmr::vector<std::uint32_t> sorted_;
   std::uint32_t in_order_ = 0;
-  std::vector<TailGroup> tail_;
+  std::pmr::vector<TailGroup> tail_;
   // Many small pieces that go all at once.
   struct Families {
     explicit Families(std::pmr::memory_resource* memory)

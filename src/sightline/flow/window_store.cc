@@ -31,6 +31,18 @@ std::vector<int> ResultGroupOf(const PipelinePlan& plan) {
   return group;
 }
 
+// Visits groups whose counts lie anywhere in two arrays, which are called into the cache some groups before they are needed.
+template <typename Visit>
+void VisitAhead(std::span<const std::uint32_t> groups, const std::uint64_t* from, const std::uint64_t* to, Visit visit) {
+  for (std::size_t i = 0; i < groups.size(); ++i) {
+    if (i + kFetchAhead < groups.size()) {
+      __builtin_prefetch(to + groups[i + kFetchAhead], 1);
+      __builtin_prefetch(from + groups[i + kFetchAhead]);
+    }
+    visit(groups[i]);
+  }
+}
+
 // Close steps have inserted columns into the rows of the window before, so that types have moved: only what is in the buffer of the type
 // will be written over.
 void MakeRoomFor(FieldType type, Column& column) {
@@ -217,30 +229,17 @@ void WindowStore::FitLike(Pane& total, const Pane& pane) {
 
 void WindowStore::MergeInto(Pane& total, const Pane& pane) {
   FitLike(total, pane);
-  const std::span<const std::uint32_t> groups = pane.present;
-  for (std::size_t i = 0; i < groups.size(); ++i) {
-    if (i + kFetchAhead < groups.size()) {
-      __builtin_prefetch(total.events.data() + groups[i + kFetchAhead], 1);
-      __builtin_prefetch(pane.events.data() + groups[i + kFetchAhead]);
-    }
-    Take(total, groups[i], pane.events[groups[i]]);
-  }
+  VisitAhead(pane.present, pane.events.data(), total.events.data(), [&](std::uint32_t group) { Take(total, group, pane.events[group]); });
   if (plain_count_) return;
   for (std::size_t a = 0; a < total.columns.size(); ++a) total.columns[a].Merge(pane.columns[a], pane.present, texts_);
 }
 
 void WindowStore::Subtract(const Pane& pane) {
   FitLike(running_, pane);
-  const std::span<const std::uint32_t> groups = pane.present;
-  for (std::size_t i = 0; i < groups.size(); ++i) {
-    if (i + kFetchAhead < groups.size()) {
-      __builtin_prefetch(running_.events.data() + groups[i + kFetchAhead], 1);
-      __builtin_prefetch(pane.events.data() + groups[i + kFetchAhead]);
-    }
-    const std::uint32_t group = groups[i];
+  VisitAhead(pane.present, pane.events.data(), running_.events.data(), [&](std::uint32_t group) {
     running_.events[group] -= pane.events[group];
     if (running_.events[group] == 0) running_bits_[group / 64] &= ~(std::uint64_t{1} << group % 64);
-  }
+  });
   if (plain_count_) return;
   for (std::size_t a = 0; a < running_.columns.size(); ++a) running_.columns[a].Subtract(pane.columns[a], pane.present);
 }
