@@ -3,7 +3,7 @@
 #include <map>
 
 #include "sightline/base/text.h"
-#include "sightline/flow/line_decoder.h"
+#include "sightline/flow/line_stages.h"
 #include "sightline/flow/merge_processor.h"
 
 namespace sightline::flow {
@@ -182,23 +182,34 @@ class Run {
     if (size > 0) {
       SL_ASSIGN_OR_RETURN(text, file->Map(size));
     }
-    LineDecoder decoder(*dataset.contract, run_.limits, text, run_.piece_bytes, run_.threads);
     std::int64_t last_commit = runtime_.clock.MonotonicNs();
-    for (LineDecoder::Piece piece = decoder.Next(); piece.decoded != nullptr; piece = decoder.Next()) {
-      processor_->Process({.decoded = piece.decoded,
-                           .topic = dataset.name,
-                           .partition = Partition(0),
-                           .base = Offset(static_cast<std::int64_t>(events_)),
-                           .append_time = std::nullopt,
-                           .encoding = RecordEncoding::kJson});
-      events_ += piece.decoded->seen;
-      SL_TRY(partition_->Advance(0, static_cast<std::int64_t>(piece.end)));
-      const std::int64_t now = runtime_.clock.MonotonicNs();
-      if (now - last_commit < std::chrono::nanoseconds(run_.checkpoint_interval).count()) continue;
-      last_commit = now;
-      if (run_.progress) run_.progress(piece.end, size);
-      SL_TRY(partition_->TakeSnapshot());
-    }
+    std::int64_t judged = 0;    // records
+    std::size_t position = 0;   // bytes counted
+    LineStages::Stages stages;
+    stages.judge = [&](LineStages::Piece& piece, bool ahead) {
+      const Input input{.decoded = &piece.decoded,
+                        .topic = dataset.name,
+                        .partition = Partition(0),
+                        .base = Offset(judged),
+                        .append_time = std::nullopt,
+                        .encoding = RecordEncoding::kJson};
+      if (!processor_->Judge(input, piece.judged, ahead)) return false;
+      judged += piece.decoded.seen;
+      return true;
+    };
+    stages.count = [&](LineStages::Piece& piece) {
+      processor_->Count(piece.judged);
+      events_ += piece.decoded.seen;
+      position = piece.end;
+      return partition_->Advance(0, static_cast<std::int64_t>(position));
+    };
+    stages.due = [&] { return runtime_.clock.MonotonicNs() - last_commit >= std::chrono::nanoseconds(run_.checkpoint_interval).count(); };
+    stages.settle = [&] {
+      last_commit = runtime_.clock.MonotonicNs();
+      if (run_.progress) run_.progress(position, size);
+      return partition_->TakeSnapshot();
+    };
+    SL_TRY(LineStages(*dataset.contract, run_.limits, text, run_.piece_bytes, run_.threads).Run(stages));
     processor_->Finish();
     SL_TRY(partition_->Advance(0, static_cast<std::int64_t>(size)));
     if (run_.progress) run_.progress(size, size);

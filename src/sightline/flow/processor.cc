@@ -23,6 +23,8 @@ Processor::Processor(const Plan& plan, int root, Options options)
       windows_(root_, options_.memory != nullptr ? options_.memory : std::pmr::get_default_resource()) {
   for (std::size_t i = 0; i < plan.pipelines.size(); ++i) {
     if (plan.pipelines[i].root != root) continue;
+    const auto parent = std::find(members_.begin(), members_.end(), plan.pipelines[i].parent);
+    parents_.push_back(parent == members_.end() ? -1 : static_cast<int>(parent - members_.begin()));
     members_.push_back(static_cast<int>(i));
     shapes_.push_back(std::make_shared<const ResultShape>(plan.pipelines[i].shape));
   }
@@ -31,9 +33,7 @@ Processor::Processor(const Plan& plan, int root, Options options)
   for (std::size_t m = members_.size(); m-- > 0;) {
     const PipelinePlan& member = plan.pipelines[static_cast<std::size_t>(members_[m])];
     if (member.name == options_.only) wanted_[m] = 1;
-    if (wanted_[m] == 0 || member.parent < 0) continue;
-    const auto parent = std::find(members_.begin(), members_.end(), member.parent);
-    if (parent != members_.end()) wanted_[static_cast<std::size_t>(parent - members_.begin())] = 1;
+    if (wanted_[m] != 0 && parents_[m] >= 0) wanted_[static_cast<std::size_t>(parents_[m])] = 1;
   }
   FindEmptying();
   for (const RowOp& op : root_.row_ops) {
@@ -60,109 +60,139 @@ Processor::Processor(const Plan& plan, int root, Options options)
 void Processor::FindEmptying() {
   emptying_.assign(members_.size(), 0);
   for (std::size_t m = members_.size(); m-- > 0;) {
-    const PipelinePlan& member = plan_.pipelines[static_cast<std::size_t>(members_[m])];
-    if (member.may_empty) emptying_[m] = 1;
-    const auto parent = std::find(members_.begin(), members_.end(), member.parent);
-    if (emptying_[m] != 0 && parent != members_.end()) emptying_[static_cast<std::size_t>(parent - members_.begin())] = 1;
+    if (plan_.pipelines[static_cast<std::size_t>(members_[m])].may_empty) emptying_[m] = 1;
+    if (emptying_[m] != 0 && parents_[m] >= 0) emptying_[static_cast<std::size_t>(parents_[m])] = 1;
   }
 }
 
 void Processor::Process(const Input& input) {
+  Judge(input, piece_, false);
+  Count(piece_);
+}
+
+bool Processor::Judge(const Input& input, Judged& piece, bool ahead) {
+  if (ahead && !SurelyFits(input.decoded->rows.rows)) return false;
+  BeginPiece(input, piece, nullptr);
+  JudgeRows(piece, nullptr);
+  return true;
+}
+
+void Processor::JudgeRows(Judged& piece, const std::vector<std::uint8_t>* taken) {
   const std::int64_t before = watermark_;
-  BeginBatch(input, nullptr);
-  ScanTimes(input, nullptr);
-  KeepToLimits(input, before);
-  RunRowOps(input, true);
-  CountWindows(input.decoded->rows);
-  EndBatch(input);
+  ScanTimes(piece, taken);
+  KeepToLimits(piece, before);
+  RunRowOps(piece, true);
+}
+
+void Processor::Count(Judged& piece) {
+  CountWindows(piece);
+  EndPiece(piece);
+  if (options_.memory == nullptr) return;
+  growth_records_ = std::max(growth_records_.load(std::memory_order_relaxed), piece.input.decoded->rows.rows);
+  window_growth_ = windows_.GrowthFor((kAheadMax + 2) * growth_records_);
 }
 
 // `taken`: a flag a record; the others are passed over.
-void Processor::BeginBatch(const Input& input, const std::vector<std::uint8_t>* taken) {
-  input_ = &input;
+void Processor::BeginPiece(const Input& input, Judged& piece, const std::vector<std::uint8_t>* taken) {
+  piece.input = input;
   const gate::Decoded& decoded = *input.decoded;
-  notes_.clear();
+  piece.notes.clear();
+  piece.verdicts.fill(0);
   for (std::size_t i = 0; i < decoded.rejects.size(); ++i) {
     const gate::Reject& reject = decoded.rejects[i];
     if (taken != nullptr && (*taken)[reject.record] == 0) continue;
-    notes_.push_back({.record = reject.record, .verdict = reject.verdict, .reject = static_cast<std::int32_t>(i)});
-    ++counters_.verdicts[static_cast<std::size_t>(reject.verdict)];
+    piece.notes.push_back({.record = reject.record, .verdict = reject.verdict, .reject = static_cast<std::int32_t>(i)});
+    ++piece.verdicts[static_cast<std::size_t>(reject.verdict)];
   }
-  counters_.extra_fields += decoded.extra_fields;
-  selected_.clear();
-  row_unknown_.assign(decoded.rows.rows, 0);
+  piece.selected.clear();
+  piece.row_unknown.assign(decoded.rows.rows, 0);
   // Joins put columns before it later on; its values stay where they are.
-  event_times_ = decoded.rows.rows == 0 ? nullptr : decoded.rows.columns[event_time_column_].int64s.data();
+  piece.event_times = decoded.rows.rows == 0 ? nullptr : decoded.rows.columns[event_time_column_].int64s.data();
+  piece.watermark = watermark_;
+  piece.newest = newest_;
 }
 
-void Processor::EndBatch(const Input& input) {
-  if (recount_ == nullptr) WriteDeadLetters(input);
+void Processor::EndPiece(Judged& piece) {
+  const Input& input = piece.input;
+  for (std::size_t v = 0; v < kVerdicts; ++v) counters_.verdicts[v] += piece.verdicts[v];
+  counters_.extra_fields += input.decoded->extra_fields;
+  if (recount_ == nullptr) WriteDeadLetters(piece);
   if (input.append_time) last_append_ = std::max(last_append_, input.append_time->value);
   position_ = input.base.value + input.decoded->seen;
-  MaybeMark();
+  MaybeMark(piece);
 }
 
 // Marks make it cheap to count a window anew: reading need not begin at the log's start. Which are kept changes no result.
-void Processor::MaybeMark() {
+void Processor::MaybeMark(const Judged& piece) {
   const std::int64_t last = marks_.empty() ? 0 : marks_.back().position;
   if (position_ - last < kMarkEvery || recount_ != nullptr) return;
-  marks_.push_back({.position = position_, .watermark = watermark_, .last_append = last_append_, .newest = newest_});
+  marks_.push_back({.position = position_, .watermark = piece.watermark, .last_append = last_append_, .newest = piece.newest});
   if (marks_.size() <= kMarksMax) return;
   std::size_t kept = 0;
   for (std::size_t i = 1; i < marks_.size(); i += 2) marks_[kept++] = marks_[i];
   marks_.resize(kept);
 }
 
-void Processor::ScanTimes(const Input& input, const std::vector<std::uint8_t>* taken) {
+void Processor::ScanTimes(Judged& piece, const std::vector<std::uint8_t>* taken) {
+  const Input& input = piece.input;
   const gate::Decoded& decoded = *input.decoded;
   const std::size_t n = decoded.rows.rows;
-  before_.resize(n);
-  after_.resize(n);
-  const std::int64_t* times = event_times_;
+  piece.before.resize(n);
+  piece.after.resize(n);
+  const std::int64_t* times = piece.event_times;
   const std::int64_t bound =
       input.append_time && ahead_max_ > 0 ? input.append_time->value + ahead_max_ : std::numeric_limits<std::int64_t>::max();
   std::int64_t watermark = watermark_;
   std::int64_t newest = newest_;
   for (std::uint32_t row = 0; row < n; ++row) {
-    before_[row] = watermark;
+    piece.before[row] = watermark;
     if (taken != nullptr && (*taken)[decoded.record_of[row]] == 0) {
       // Somebody else's, or taken before.
     } else if (times[row] > bound) [[unlikely]] {
-      Refuse(row, Verdict::kFuture);
+      Refuse(piece, row, Verdict::kFuture);
     } else {
       watermark = std::max(watermark, times[row] - out_of_orderness_);
       newest = std::max(newest, times[row]);
-      selected_.push_back(row);
+      piece.selected.push_back(row);
     }
-    after_[row] = watermark;
+    piece.after[row] = watermark;
   }
-  watermark_ = watermark;
-  newest_ = newest;
+  watermark_ = piece.watermark = watermark;
+  newest_ = piece.newest = newest;
 }
 
-void Processor::Refuse(std::uint32_t row, Verdict verdict) {
-  ++counters_.verdicts[static_cast<std::size_t>(verdict)];
-  notes_.push_back({.record = input_->decoded->record_of[row], .verdict = verdict, .reject = -1});
+void Processor::Refuse(Judged& piece, std::uint32_t row, Verdict verdict) {
+  ++piece.verdicts[static_cast<std::size_t>(verdict)];
+  piece.notes.push_back({.record = piece.input.decoded->record_of[row], .verdict = verdict, .reject = -1});
 }
 
 // What there is no room for is refused before anything is remembered of it. Time goes on all the same, so that windows close.
-void Processor::KeepToLimits(const Input& input, std::int64_t watermark) {
+void Processor::KeepToLimits(Judged& piece, std::int64_t watermark) {
+  const Input& input = piece.input;
   const TopicPartition place{dataset_.topic, input.partition};
   if (recount_ != nullptr) {
     if (refused_.size() == 0) return;
-    std::erase_if(selected_, [&](std::uint32_t row) { return refused_.Contains(place, input.base + input.decoded->record_of[row]); });
+    std::erase_if(piece.selected, [&](std::uint32_t row) { return refused_.Contains(place, input.base + input.decoded->record_of[row]); });
     return;
   }
   if (options_.memory == nullptr || recovering_) return;
-  const std::size_t taken = RoomFor(selected_.size(), watermark);
-  if (taken == selected_.size()) [[likely]]
+  const std::size_t taken = RoomFor(piece.selected.size(), watermark);
+  if (taken == piece.selected.size()) [[likely]]
     return;
-  for (std::size_t i = taken; i < selected_.size(); ++i) Refuse(selected_[i], Verdict::kStateLimit);
+  for (std::size_t i = taken; i < piece.selected.size(); ++i) Refuse(piece, piece.selected[i], Verdict::kStateLimit);
   // Those between them were refused for something else: one range is enough.
-  for (std::uint32_t record = input.decoded->record_of[selected_[taken]]; record < input.decoded->seen; ++record) {
+  for (std::uint32_t record = input.decoded->record_of[piece.selected[taken]]; record < input.decoded->seen; ++record) {
     refused_.Insert(place, input.base + record);
   }
-  selected_.resize(taken);
+  piece.selected.resize(taken);
+}
+
+// Whether there is room for so many records, whatever is being counted meanwhile.
+bool Processor::SurelyFits(std::size_t records) const {
+  if (options_.memory == nullptr) return true;
+  if (records > growth_records_.load(std::memory_order_relaxed)) return false;
+  return options_.memory->HasRoom(window_growth_.load(std::memory_order_relaxed) + (ids64_ ? ids64_->GrowthFor(records) : 0) +
+                                  (ids128_ ? ids128_->GrowthFor(records) : 0));
 }
 
 // How many of so many records may be taken in, each of which may have to be remembered on its own.
@@ -180,30 +210,30 @@ std::size_t Processor::RoomFor(std::size_t records, std::int64_t watermark) {
   return records;
 }
 
-template <typename Judge>
-void Processor::Sift(Judge judge) {
+template <typename VerdictOf>
+void Processor::Sift(Judged& piece, VerdictOf verdict_of) {
   std::size_t kept = 0;
-  for (std::size_t i = 0; i < selected_.size(); ++i) {
-    const std::uint32_t row = selected_[i];
-    if (const std::optional<Verdict> verdict = judge(i, row)) {
+  for (std::size_t i = 0; i < piece.selected.size(); ++i) {
+    const std::uint32_t row = piece.selected[i];
+    if (const std::optional<Verdict> verdict = verdict_of(i, row)) {
       if (*verdict == Verdict::kLate) {
-        Refuse(row, *verdict);
+        Refuse(piece, row, *verdict);
       } else {
-        ++counters_.verdicts[static_cast<std::size_t>(*verdict)];
+        ++piece.verdicts[static_cast<std::size_t>(*verdict)];
       }
     } else {
-      selected_[kept++] = row;
+      piece.selected[kept++] = row;
     }
   }
-  selected_.resize(kept);
+  piece.selected.resize(kept);
 }
 
-void Processor::RunRowOps(const Input& input, bool dedupe) {
-  ColumnBatch& rows = input.decoded->rows;
+void Processor::RunRowOps(Judged& piece, bool dedupe) {
+  ColumnBatch& rows = piece.input.decoded->rows;
   for (const RowOp& op : root_.row_ops) {
-    if (const auto* where = std::get_if<WhereOp>(&op)) ApplyWhere(*where, rows);
-    if (const auto* by_key = std::get_if<DedupeOp>(&op); by_key != nullptr && dedupe) ApplyDedupe(*by_key, rows);
-    if (const auto* enrich = std::get_if<EnrichOp>(&op)) ApplyRowEnrich(*enrich, rows);
+    if (const auto* where = std::get_if<WhereOp>(&op)) ApplyWhere(*where, piece);
+    if (const auto* by_key = std::get_if<DedupeOp>(&op); by_key != nullptr && dedupe) ApplyDedupe(*by_key, piece);
+    if (const auto* enrich = std::get_if<EnrichOp>(&op)) ApplyRowEnrich(*enrich, piece);
     if (const auto* derive = std::get_if<DeriveOp>(&op)) {
       for (const Expression& expression : derive->columns) {
         Column column;
@@ -214,46 +244,47 @@ void Processor::RunRowOps(const Input& input, bool dedupe) {
   }
 }
 
-void Processor::ApplyWhere(const WhereOp& op, ColumnBatch& rows) {
+void Processor::ApplyWhere(const WhereOp& op, Judged& piece) {
   Column verdict;
-  op.predicate.Evaluate(rows, verdict);
-  Sift([&](std::size_t, std::uint32_t row) -> std::optional<Verdict> {
+  op.predicate.Evaluate(piece.input.decoded->rows, verdict);
+  Sift(piece, [&](std::size_t, std::uint32_t row) -> std::optional<Verdict> {
     if (!verdict.IsNull(row) && verdict.int64s[row] != 0) return std::nullopt;
     return Verdict::kFiltered;
   });
 }
 
-void Processor::ApplyRowEnrich(const EnrichOp& op, ColumnBatch& rows) {
+void Processor::ApplyRowEnrich(const EnrichOp& op, Judged& piece) {
   std::vector<std::uint8_t> missing;
-  ApplyEnrich(op, references_, rows, missing);
+  ApplyEnrich(op, references_, piece.input.decoded->rows, missing);
   if (op.drop_missing) {
-    Sift([&](std::size_t, std::uint32_t row) -> std::optional<Verdict> {
+    Sift(piece, [&](std::size_t, std::uint32_t row) -> std::optional<Verdict> {
       return missing[row] != 0 ? std::optional(Verdict::kFiltered) : std::nullopt;
     });
     return;
   }
-  for (std::size_t row = 0; row < missing.size(); ++row) row_unknown_[row] |= missing[row];
+  for (std::size_t row = 0; row < missing.size(); ++row) piece.row_unknown[row] |= missing[row];
 }
 
-void Processor::ApplyDedupe(const DedupeOp& op, const ColumnBatch& rows) {
-  const std::int64_t* times = event_times_;
+void Processor::ApplyDedupe(const DedupeOp& op, Judged& piece) {
+  const ColumnBatch& rows = piece.input.decoded->rows;
+  const std::int64_t* times = piece.event_times;
   // Older than the horizon: its id may be forgotten already, so that it can't be told from a duplicate.
-  Sift([&](std::size_t, std::uint32_t row) -> std::optional<Verdict> {
-    const bool old = before_[row] != kWatermarkNone.value && times[row] <= before_[row] - op.within;
+  Sift(piece, [&](std::size_t, std::uint32_t row) -> std::optional<Verdict> {
+    const bool old = piece.before[row] != kWatermarkNone.value && times[row] <= piece.before[row] - op.within;
     return old ? std::optional(Verdict::kLate) : std::nullopt;
   });
-  const std::size_t n = selected_.size();
+  const std::size_t n = piece.selected.size();
   times_.resize(n);
   watermarks_.resize(n);
   seen_.resize(n);
   for (std::size_t i = 0; i < n; ++i) {
-    times_[i] = times[selected_[i]];
-    watermarks_[i] = before_[selected_[i]];
+    times_[i] = times[piece.selected[i]];
+    watermarks_[i] = piece.before[piece.selected[i]];
   }
   if (ids64_) {
     keys64_.resize(n);
     const std::int64_t* ids = rows.rows == 0 ? nullptr : rows.columns[static_cast<std::size_t>(op.by[0])].int64s.data();
-    for (std::size_t i = 0; i < n; ++i) keys64_[i] = static_cast<std::uint64_t>(ids[selected_[i]]);
+    for (std::size_t i = 0; i < n; ++i) keys64_[i] = static_cast<std::uint64_t>(ids[piece.selected[i]]);
     ids64_->Probe(keys64_, times_, watermarks_, seen_);
   } else {
     keys128_.resize(n);
@@ -263,7 +294,7 @@ void Processor::ApplyDedupe(const DedupeOp& op, const ColumnBatch& rows) {
       ByteWriter writer(key);
       for (int c : op.by) {
         const Column& column = rows.columns[static_cast<std::size_t>(c)];
-        const std::uint32_t row = selected_[i];
+        const std::uint32_t row = piece.selected[i];
         writer.Put<std::uint8_t>(column.IsNull(row) ? 1 : 0);
         if (column.IsNull(row)) continue;
         switch (column.type) {
@@ -277,49 +308,51 @@ void Processor::ApplyDedupe(const DedupeOp& op, const ColumnBatch& rows) {
     }
     ids128_->Probe(keys128_, times_, watermarks_, seen_);
   }
-  Sift([&](std::size_t i, std::uint32_t) -> std::optional<Verdict> {
+  Sift(piece, [&](std::size_t i, std::uint32_t) -> std::optional<Verdict> {
     return seen_[i] != 0 ? std::optional(Verdict::kDuplicate) : std::nullopt;
   });
 }
 
-void Processor::CountWindows(ColumnBatch& rows) {
-  std::size_t next = 0;  // in selected_
-  for (std::size_t begin = 0; begin < before_.size();) {
-    const auto crossing = std::lower_bound(after_.begin() + static_cast<std::ptrdiff_t>(begin), after_.end(), windows_.Boundary());
-    const auto end = static_cast<std::size_t>(crossing - after_.begin());  // the row that crosses belongs to this run
+void Processor::CountWindows(Judged& piece) {
+  const std::vector<std::int64_t>& after = piece.after;
+  std::size_t next = 0;  // in piece.selected
+  for (std::size_t begin = 0; begin < after.size();) {
+    const auto crossing = std::lower_bound(after.begin() + static_cast<std::ptrdiff_t>(begin), after.end(), windows_.Boundary());
+    const auto end = static_cast<std::size_t>(crossing - after.begin());  // the row that crosses belongs to this run
     const std::size_t first = next;
-    while (next < selected_.size() && selected_[next] <= end) ++next;
-    AddRun(rows, first, next);
-    if (crossing == after_.end()) break;
+    while (next < piece.selected.size() && piece.selected[next] <= end) ++next;
+    AddRun(piece, first, next);
+    if (crossing == after.end()) break;
     if (*crossing != kWatermarkNone.value) CloseUpTo(*crossing);
     begin = end + 1;
   }
 }
 
-void Processor::AddRun(const ColumnBatch& rows, std::size_t begin, std::size_t end) {
+void Processor::AddRun(Judged& piece, std::size_t begin, std::size_t end) {
   if (begin == end) return;
-  const std::int64_t* event_times = event_times_;
+  const ColumnBatch& rows = piece.input.decoded->rows;
+  const std::int64_t* event_times = piece.event_times;
   const std::int64_t kept = windows_.first_kept();
   const bool started = kept != std::numeric_limits<std::int64_t>::min();
   const std::int64_t whole = started ? kept - root_.window.every.count() + root_.window.size.count() : kept;
-  times_.clear();
+  run_times_.clear();
   std::size_t to = begin;
   for (std::size_t i = begin; i < end; ++i) {
-    const std::uint32_t row = selected_[i];
+    const std::uint32_t row = piece.selected[i];
     const std::int64_t time = event_times[row];
     if (time < kept) [[unlikely]] {
-      Refuse(row, Verdict::kLate);
+      Refuse(piece, row, Verdict::kLate);
       continue;
     }
     counters_.partially_late += started && time < whole ? 1 : 0;
-    counters_.unknown_reference += row_unknown_[row];
-    selected_[to++] = row;
-    times_.push_back(time);
+    counters_.unknown_reference += piece.row_unknown[row];
+    piece.selected[to++] = row;
+    run_times_.push_back(time);
   }
   counters_.verdicts[static_cast<std::size_t>(Verdict::kCounted)] += to - begin;
-  const std::span<const std::uint32_t> counted(selected_.data() + begin, to - begin);
-  if (recount_ != nullptr) AddToRecount(rows, counted, kept);
-  const std::span<const std::uint32_t> groups = windows_.Add(rows, counted, times_);
+  const std::span<const std::uint32_t> counted(piece.selected.data() + begin, to - begin);
+  if (recount_ != nullptr) AddToRecount(piece, counted, kept);
+  const std::span<const std::uint32_t> groups = windows_.Add(rows, counted, run_times_);
   if (!key_joins_.empty()) CountUnknown(groups);
 }
 
@@ -434,7 +467,7 @@ void Processor::EmitMember(std::size_t member, std::int64_t start, ColumnBatch& 
            rows, all);
   }
   for (std::size_t child = member + 1; child < members_.size(); ++child) {
-    if (plan_.pipelines[static_cast<std::size_t>(members_[child])].parent != members_[member]) continue;
+    if (parents_[child] != static_cast<int>(member)) continue;
     ColumnBatch copy = Borrow(rows);
     EmitMember(child, start, copy, emptying ? &all : nullptr, state);
   }
@@ -483,12 +516,13 @@ void Processor::EmitClosed(EventTime kept_from, EventTime final_to) {
   }
 }
 
-void Processor::WriteDeadLetters(const Input& input) {
-  if (notes_.empty()) return;
+void Processor::WriteDeadLetters(Judged& piece) {
+  if (piece.notes.empty()) return;
+  const Input& input = piece.input;
   const gate::Decoded& decoded = *input.decoded;
   // In order of the records, so that the topic's contents do not depend on batch sizes.
-  std::sort(notes_.begin(), notes_.end(), [](const Note& a, const Note& b) { return a.record < b.record; });
-  for (const Note& note : notes_) {
+  std::sort(piece.notes.begin(), piece.notes.end(), [](const Note& a, const Note& b) { return a.record < b.record; });
+  for (const Note& note : piece.notes) {
     DeadLetter letter{.reason = note.verdict,
                       .origin = DeadLetterOrigin::kTopic,
                       .encoding = input.encoding,
@@ -518,7 +552,7 @@ void Processor::WriteDeadLetters(const Input& input) {
       } else if (note.unreachable) {
         cause = "offered again, but the log no longer reaches back far enough to count its windows anew";
       } else if (note.verdict == Verdict::kLate) {
-        cause = "its windows were closed: the watermark stood at " + std::to_string(before_[row]);
+        cause = "its windows were closed: the watermark stood at " + std::to_string(piece.before[row]);
       } else {
         cause = "its event time lies more than ahead_max after its arrival";
       }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -49,6 +50,26 @@ struct Input {
   RecordEncoding encoding = RecordEncoding::kJson;
 };
 
+// What is decided of one record of a piece.
+struct Note {
+  std::uint32_t record;
+  Verdict verdict;
+  std::int32_t reject;       // index of the decoder's reject, or -1: refused here
+  bool unreachable = false;  // late again: the log no longer holds its windows' records
+};
+
+// A piece of input between the two halves of Processor::Process. Its memory is used again for the next one.
+struct Judged {
+  Input input;
+  const std::int64_t* event_times = nullptr;     // a row
+  std::vector<std::uint32_t> selected;           // rows that are still in
+  std::vector<std::int64_t> before, after;       // the watermark before and after each row
+  std::vector<std::uint8_t> row_unknown;         // a row: does a table joined before the window lack its key?
+  std::vector<Note> notes;
+  std::array<std::uint64_t, kVerdicts> verdicts{};
+  std::int64_t watermark = 0, newest = 0;        // after the last record
+};
+
 // The stream engine's core: one root pipeline, and the pipelines fused with it, over one partition. A function of the records
 // and ticks given to it, in their order: batch sizes, threads, restarts and the clock change nothing in what it puts out.
 // Not thread-safe; no I/O.
@@ -64,6 +85,15 @@ class Processor final : public PartitionState {
   Processor(const Plan& plan, int root, Options options);
 
   void Process(const Input& input);
+
+  // Process in two halves, for two threads at a time: Judge says what is late, filtered, a duplicate, and joins; Count counts what is left,
+  // closes windows and puts out. Each takes all pieces in their order. Everything else here may be called only when each piece judged was
+  // counted, too.
+  // `ahead`: pieces before this one, kAheadMax at most, may not be counted yet. False, and nothing was done: whether there is room for this
+  // one can't be told so; call it again when they are.
+  bool Judge(const Input& input, Judged& piece, bool ahead);
+  void Count(Judged& piece);
+  static constexpr std::size_t kAheadMax = 4;
 
   // Feeds `shadow` with the input from position `from` up to the record before the replay batch in hand.
   using Recount = std::function<Status(Processor& shadow, std::int64_t from)>;
@@ -100,12 +130,6 @@ class Processor final : public PartitionState {
  private:
   static constexpr std::int64_t kMarkEvery = 1 << 18;
   static constexpr std::size_t kMarksMax = 512;
-  struct Note {
-    std::uint32_t record;
-    Verdict verdict;
-    std::int32_t reject;  // index of the decoder's reject, or -1: refused here
-    bool unreachable = false;  // late again: the log no longer holds its windows' records
-  };
   // A place in the input from which windows can be counted anew, and what was known there.
   struct Mark {
     std::int64_t position = 0;
@@ -115,25 +139,27 @@ class Processor final : public PartitionState {
   };
   // A processor that counts windows anew: it judges as the first time, puts nothing out, and keeps these windows.
   Processor(const Processor& from, const Mark& mark, const std::set<std::int64_t>& windows);
-  void BeginBatch(const Input& input, const std::vector<std::uint8_t>* taken);
-  void EndBatch(const Input& input);
-  void MaybeMark();
-  void ScanTimes(const Input& input, const std::vector<std::uint8_t>* taken);
-  void KeepToLimits(const Input& input, std::int64_t watermark);
+  void BeginPiece(const Input& input, Judged& piece, const std::vector<std::uint8_t>* taken);
+  void EndPiece(Judged& piece);
+  void JudgeRows(Judged& piece, const std::vector<std::uint8_t>* taken);
+  void MaybeMark(const Judged& piece);
+  void ScanTimes(Judged& piece, const std::vector<std::uint8_t>* taken);
+  void KeepToLimits(Judged& piece, std::int64_t watermark);
+  bool SurelyFits(std::size_t records) const;
   std::size_t RoomFor(std::size_t records, std::int64_t watermark);
-  void RunRowOps(const Input& input, bool dedupe);
-  Status CountLate(const Input& input, std::int64_t log_start, const Recount& recount);
+  void RunRowOps(Judged& piece, bool dedupe);
+  Status CountLate(Judged& piece, std::int64_t log_start, const Recount& recount);
   // Counts `windows` anew; null where the log no longer reaches back.
   Result<std::unique_ptr<Processor>> CountAnew(const std::set<std::int64_t>& windows, std::int64_t log_start, const Recount& recount) const;
   void EmitRecounted(RecountWindows& windows, const RecountWindows::Families& families);
-  void ApplyWhere(const WhereOp& op, ColumnBatch& rows);
-  void ApplyRowEnrich(const EnrichOp& op, ColumnBatch& rows);
-  void ApplyDedupe(const DedupeOp& op, const ColumnBatch& rows);
-  void CountWindows(ColumnBatch& rows);
-  void AddRun(const ColumnBatch& rows, std::size_t begin, std::size_t end);
-  void AddToRecount(const ColumnBatch& rows, std::span<const std::uint32_t> counted, std::int64_t kept_from);
+  void ApplyWhere(const WhereOp& op, Judged& piece);
+  void ApplyRowEnrich(const EnrichOp& op, Judged& piece);
+  void ApplyDedupe(const DedupeOp& op, Judged& piece);
+  void CountWindows(Judged& piece);
+  void AddRun(Judged& piece, std::size_t begin, std::size_t end);
+  void AddToRecount(const Judged& piece, std::span<const std::uint32_t> counted, std::int64_t kept_from);
   void CountUnknown(std::span<const std::uint32_t> groups);
-  void CountUnknownRows(const ColumnBatch& rows);
+  void CountUnknownRows(const Judged& piece);
   void CloseUpTo(std::int64_t watermark);
   void EmitCorrections();
   ColumnBatch FamilyRows(std::int64_t start, const std::set<std::uint32_t>& families, GroupIndex::Order order);
@@ -144,17 +170,18 @@ class Processor final : public PartitionState {
   void PublishEmptied(std::size_t member, ResultHeader header, const ColumnBatch& rows, const ColumnBatch& every) const;
   void EmitProgress(std::int64_t watermark);
   void EmitClosed(EventTime kept_from, EventTime final_to);
-  // Takes the rows out of selected_ for which `refuse` gives a verdict.
-  template <typename Refuse>
-  void Sift(Refuse refuse);
-  void Refuse(std::uint32_t row, Verdict verdict);
-  void WriteDeadLetters(const Input& input);
+  // Takes the rows out of those selected for which `verdict_of` gives a verdict.
+  template <typename VerdictOf>
+  static void Sift(Judged& piece, VerdictOf verdict_of);
+  static void Refuse(Judged& piece, std::uint32_t row, Verdict verdict);
+  void WriteDeadLetters(Judged& piece);
   std::uint64_t ReferenceVersion() const;
 
   const Plan& plan_;
   const PipelinePlan& root_;
   const DatasetPlan& dataset_;
   Options options_;
+  std::vector<int> parents_;  // a member: the one that it reads from, -1 for the root
   std::vector<std::uint8_t> wanted_;  // a member: is it, or one that reads from it, put out?
   std::vector<std::uint8_t> emptying_;  // a member: may its groups, or those of one that reads from it, become empty?
   std::vector<std::shared_ptr<const ResultShape>> shapes_;
@@ -181,18 +208,17 @@ class Processor final : public PartitionState {
   std::vector<std::pair<EnrichOp, std::size_t>> key_joins_;  // close-step joins on a group key: (op, key position)
   bool idle_said_ = false;  // readers know that nothing came here yet
   std::uint64_t group_numbering_ = 0;  // of group_unknown_
-  std::vector<std::uint8_t> row_unknown_;  // a row of the batch, by joins before the window
+  // What the windows may grow by while kAheadMax + 2 pieces of `growth_records_` are counted, as of the last one that was.
+  std::atomic<std::uint64_t> window_growth_{0};
+  std::atomic<std::size_t> growth_records_{0};
 
-  // Scratch of one Process call.
-  const Input* input_ = nullptr;
-  const std::int64_t* event_times_ = nullptr;  // a row
-  std::vector<std::uint32_t> selected_;
-  std::vector<std::int64_t> before_, after_;  // watermark before and after each row
-  std::vector<Note> notes_;
+  // Scratch of one call. Judge and Count share none of it.
+  Judged piece_;
   std::vector<std::uint64_t> keys64_;
   std::vector<Hash128> keys128_;
   std::vector<std::int64_t> times_, watermarks_;
   std::vector<std::uint8_t> seen_;
+  std::vector<std::int64_t> run_times_;
   ColumnBatch window_rows_, live_rows_;
 };
 

@@ -1,7 +1,5 @@
 // Open windows on their way to the live board.
 
-#include <algorithm>
-
 #include "sightline/flow/processor.h"
 
 namespace sightline::flow {
@@ -23,7 +21,7 @@ void Processor::PublishLive() {
         rows[m] = FamilyRows(start, families, GroupIndex::Order::kAny);
         if (emptying_[m] != 0) every[m] = Borrow(rows[m]);
       } else {
-        const auto parent = static_cast<std::size_t>(std::find(members_.begin(), members_.end(), plan.parent) - members_.begin());
+        const auto parent = static_cast<std::size_t>(parents_[m]);
         rows[m] = Borrow(rows[parent]);
         if (emptying_[m] != 0) every[m] = Borrow(every[parent]);
       }

@@ -41,55 +41,52 @@ Status Processor::Replay(const Input& input, std::span<const ReplayKey> keys, st
     taken[i] = 1;
     ++counters_.replayed[static_cast<std::size_t>(key.reason)];
   }
-  const std::int64_t before = watermark_;
-  BeginBatch(input, &taken);
+  BeginPiece(input, piece_, &taken);
   if (keys.front().reason != Verdict::kLate) {
-    ScanTimes(input, &taken);
-    KeepToLimits(input, before);
-    RunRowOps(input, true);
-    CountWindows(decoded.rows);
+    JudgeRows(piece_, &taken);
+    CountWindows(piece_);
   } else {
-    before_.assign(decoded.rows.rows, watermark_);
-    after_.assign(decoded.rows.rows, watermark_);
+    piece_.before.assign(decoded.rows.rows, watermark_);
+    piece_.after.assign(decoded.rows.rows, watermark_);
     for (std::uint32_t row = 0; row < decoded.rows.rows; ++row) {
-      if (taken[decoded.record_of[row]] != 0) selected_.push_back(row);
+      if (taken[decoded.record_of[row]] != 0) piece_.selected.push_back(row);
     }
-    RunRowOps(input, false);
-    SL_TRY(CountLate(input, log_start, recount));
+    RunRowOps(piece_, false);
+    SL_TRY(CountLate(piece_, log_start, recount));
   }
-  EndBatch(input);
+  EndPiece(piece_);
   return {};
 }
 
-// selected_ were late for all their windows: each window that they belong to is counted anew and put out as a correction.
-Status Processor::CountLate(const Input& input, std::int64_t log_start, const Recount& recount) {
-  const ColumnBatch& rows = input.decoded->rows;
+// Those selected were late for all their windows: each window that they belong to is counted anew and put out as a correction.
+Status Processor::CountLate(Judged& piece, std::int64_t log_start, const Recount& recount) {
+  const ColumnBatch& rows = piece.input.decoded->rows;
   std::vector<std::int64_t> times;
   std::set<std::int64_t> windows;
-  for (const std::uint32_t row : selected_) {
-    const std::int64_t time = event_times_[row];
+  for (const std::uint32_t row : piece.selected) {
+    const std::int64_t time = piece.event_times[row];
     times.push_back(time);
     for (std::int64_t start = windows_.FirstWindowOf(time); start <= windows_.LastWindowOf(time); start += root_.window.every.count()) {
       windows.insert(start);
     }
   }
-  if (selected_.empty()) return {};
+  if (piece.selected.empty()) return {};
   if (recount_ != nullptr) {
-    EmitRecounted(*recount_, recount_->Add(rows, selected_, times, INT64_MIN));
+    EmitRecounted(*recount_, recount_->Add(rows, piece.selected, times, INT64_MIN));
     return {};
   }
   SL_ASSIGN_OR_RETURN(const std::unique_ptr<Processor> shadow, CountAnew(windows, log_start, recount));
   if (shadow == nullptr) {
-    for (const std::uint32_t row : selected_) {
-      Refuse(row, Verdict::kLate);
-      notes_.back().unreachable = true;
+    for (const std::uint32_t row : piece.selected) {
+      Refuse(piece, row, Verdict::kLate);
+      piece.notes.back().unreachable = true;
     }
     return {};
   }
-  counters_.verdicts[static_cast<std::size_t>(Verdict::kCounted)] += selected_.size();
-  CountUnknownRows(rows);
+  counters_.verdicts[static_cast<std::size_t>(Verdict::kCounted)] += piece.selected.size();
+  CountUnknownRows(piece);
   for (const std::int64_t start : windows) revisions_[start] = shadow->revisions_[start];
-  EmitRecounted(*shadow->recount_, shadow->recount_->Add(rows, selected_, times, INT64_MIN));
+  EmitRecounted(*shadow->recount_, shadow->recount_->Add(rows, piece.selected, times, INT64_MIN));
   revisions_.erase(revisions_.begin(), revisions_.lower_bound(windows_.first_kept()));
   // Whoever adds up all partitions puts corrections out when a partition says how far it is.
   EmitProgress(watermark_);
@@ -104,10 +101,10 @@ void Processor::EmitRecounted(RecountWindows& windows, const RecountWindows::Fam
   }
 }
 
-void Processor::AddToRecount(const ColumnBatch& rows, std::span<const std::uint32_t> counted, std::int64_t kept_from) {
-  if (recount_->Add(rows, counted, times_, kept_from).empty() || forgotten_before_ == INT64_MIN) return;
+void Processor::AddToRecount(const Judged& piece, std::span<const std::uint32_t> counted, std::int64_t kept_from) {
+  if (recount_->Add(piece.input.decoded->rows, counted, run_times_, kept_from).empty() || forgotten_before_ == INT64_MIN) return;
   // Whether it was a duplicate may have hung on an id that came before the place where reading began.
-  for (const std::uint32_t row : counted) uncertain_ = uncertain_ || before_[row] < forgotten_before_;
+  for (const std::uint32_t row : counted) uncertain_ = uncertain_ || piece.before[row] < forgotten_before_;
 }
 
 Result<std::unique_ptr<Processor>> Processor::CountAnew(const std::set<std::int64_t>& windows, std::int64_t log_start,
@@ -133,9 +130,10 @@ Result<std::unique_ptr<Processor>> Processor::CountAnew(const std::set<std::int6
 }
 
 // As CountUnknown, for rows that enter no window of windows_.
-void Processor::CountUnknownRows(const ColumnBatch& rows) {
-  for (const std::uint32_t row : selected_) {
-    bool unknown = row_unknown_[row] != 0;
+void Processor::CountUnknownRows(const Judged& piece) {
+  const ColumnBatch& rows = piece.input.decoded->rows;
+  for (const std::uint32_t row : piece.selected) {
+    bool unknown = piece.row_unknown[row] != 0;
     for (const auto& [op, k] : key_joins_) {
       const auto active = references_.find(op.reference);
       const Column& key = rows.columns[static_cast<std::size_t>(root_.group_by[k])];

@@ -259,7 +259,7 @@ void WindowStore::MoveRunning(std::int64_t start) {
 }
 
 WindowStore::Pane* WindowStore::Window(std::int64_t start, bool may_move) {
-  if (pane_ms_ == size_) {
+  if (!overlapping_) {
     for (Pane& pane : panes_) {
       if (pane.start == start) return &pane;
     }
@@ -468,7 +468,7 @@ std::size_t WindowStore::GrowthFor(std::size_t records) const {
   // A pane begins; the newest and the sum of the open ones are fitted to the new groups.
   std::size_t fitted = 1;
   if (!panes_.empty() && panes_.back().events.size() < wanted) ++fitted;
-  if (pane_ms_ != size_ && (use_running_ ? running_ : merged_).events.size() < wanted) ++fitted;
+  if (overlapping_ && (use_running_ ? running_ : merged_).events.size() < wanted) ++fitted;
   return growth + fitted * room * width;
 }
 
