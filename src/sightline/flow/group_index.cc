@@ -382,12 +382,20 @@ std::span<const GroupIndex::TailGroup> GroupIndex::Tail() {
   if (in_order_ + known == count_) return tail_;
   std::vector<std::uint32_t> added(count_ - in_order_ - known);
   std::iota(added.begin(), added.end(), static_cast<std::uint32_t>(in_order_ + known));
+  if (strings_.size() * 4 <= count_ && strings_.size() > ranks_.size() + ranks_.size() / 4) RankTexts();
   Sort(added);
-  const auto ordered = std::views::iota(0U, in_order_);
-  auto place = ordered.begin();
+  // In steps that double from where the one before was found: so many lie close behind each other.
+  std::uint32_t place = 0;
   for (const std::uint32_t group : added) {
-    place = std::partition_point(place, ordered.end(), [&](std::uint32_t other) { return Compare(other, group) < 0; });
-    tail_.push_back({static_cast<std::uint32_t>(place - ordered.begin()), group});
+    const auto before = [&](std::uint32_t other) { return Compare(other, group) < 0; };
+    std::uint32_t step = 1;
+    while (place + step <= in_order_ && before(place + step - 1)) {
+      place += step;
+      step *= 2;
+    }
+    const auto rest = std::views::iota(place, std::min(place + step - 1, in_order_));
+    place += static_cast<std::uint32_t>(std::ranges::partition_point(rest, before) - rest.begin());
+    tail_.push_back({place, group});
   }
   const auto less = [this](const TailGroup& a, const TailGroup& b) {
     return a.before != b.before ? a.before < b.before : Compare(a.group, b.group) < 0;
