@@ -3,6 +3,7 @@
 #include <map>
 
 #include "sightline/base/text.h"
+#include "sightline/flow/journal_commits.h"
 #include "sightline/flow/line_stages.h"
 #include "sightline/flow/merge_processor.h"
 
@@ -152,16 +153,15 @@ class Run {
     SL_TRY(bus_.EnsureTopic(OwnedTopic(Plan::ResultsTopic(read.name))));
     SL_TRY(bus_.EnsureTopic(OwnedTopic(Plan::DeadLetterTopic(root.name))));
     CommittedPartition::Settings settings;
-    settings.directory = run_.scratch + "/flow";
     settings.only = read.name;
-    SL_ASSIGN_OR_RETURN(
-        partition_,
-        CommittedPartition::Open(runtime_, bus_, plan_, target_.root, std::move(settings), {0}, NoVersions, [&](std::uint64_t seed) {
-          auto made = std::make_unique<Processor>(
-              plan_, target_.root, Processor::Options{.seed = seed, .live = nullptr, .only = read.name, .memory = run_.memory});
-          processor_ = made.get();
-          return made;
-        }));
+    JournalCommitLogs logs(runtime_, bus_, run_.scratch + "/flow");
+    SL_ASSIGN_OR_RETURN(partition_, CommittedPartition::Open(logs, plan_, target_.root, settings, {0}, NoVersions, [&](std::uint64_t seed) {
+                          auto made = std::make_unique<Processor>(
+                              plan_, target_.root,
+                              Processor::Options{.seed = seed, .live = nullptr, .only = read.name, .memory = run_.memory});
+                          processor_ = made.get();
+                          return made;
+                        }));
     for (const ReferencePlan& reference : plan_.references) {
       if (ReferenceHandle table = references_.Newest(reference.name)) SL_TRY(partition_->Activate(table));
     }

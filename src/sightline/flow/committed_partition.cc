@@ -3,19 +3,12 @@
 #include <algorithm>
 
 #include "sightline/base/hash.h"
-#include "sightline/runtime/file_system.h"
 
 namespace sightline::flow {
 namespace {
 
 constexpr std::size_t kAppendRecords = 4096;
 constexpr std::size_t kSeedBytes = 8;
-
-std::unexpected<Error> DamagedRun(const std::string& path) {
-  return Fail(ErrorKind::kCorruption, path +
-                                          " does not hold the dedupe ids that were written: the file is damaged; restore it or start the "
-                                          "pipeline anew with --from earliest");
-}
 
 }  // namespace
 
@@ -32,123 +25,118 @@ Result<std::uint64_t> SeedOf(const Snapshot& snapshot) {
   return LoadLe<std::uint64_t>(snapshot.state.data());
 }
 
-Status LoadSnapshot(PartitionState& into, const Recovered& recovered, runtime::FileSystem& files, const ReferenceVersions& versions) {
+Status LoadSnapshot(PartitionState& into, const Recovered& recovered, const ReadIdRun& read, const ReferenceVersions& versions) {
   SL_TRY(into.LoadState(std::string_view(recovered.snapshot.state).substr(kSeedBytes)));
   for (const auto& [name, version] : recovered.snapshot.references) {
     SL_ASSIGN_OR_RETURN(ReferenceHandle table, versions(name, version));
     into.Activate(std::move(table));
   }
   std::uint64_t id_bytes = 0;
-  for (const IdRunFile& kept : recovered.id_runs) id_bytes += kept.bytes;
+  for (const KeptIdRun& run : recovered.id_runs) id_bytes += run.bytes;
   into.ExpectDedupe(id_bytes);
-  for (const IdRunFile& kept : recovered.id_runs) {
-    SL_ASSIGN_OR_RETURN(const std::unique_ptr<runtime::File> file, files.Open(kept.path, runtime::OpenMode::kRead));
-    SL_ASSIGN_OR_RETURN(const std::uint64_t size, file->Size());
-    if (size != kept.bytes || size == 0) return DamagedRun(kept.path);
-    SL_ASSIGN_OR_RETURN(const std::string_view run, file->Map(size));
-    if (Crc32c(run) != kept.crc) return DamagedRun(kept.path);
-    if (Status loaded = into.LoadDedupe(run); !loaded) return std::unexpected(std::move(loaded.error()).In(kept.path));
+  for (const KeptIdRun& run : recovered.id_runs) {
+    SL_TRY(read(run, [&](std::string_view bytes) -> Status {
+      if (Status loaded = into.LoadDedupe(bytes); !loaded) return std::unexpected(std::move(loaded.error()).In(run.path));
+      return {};
+    }));
   }
   return {};
 }
 
-Result<std::unique_ptr<CommittedPartition>> CommittedPartition::Open(runtime::Runtime runtime, bus::Bus& bus, const Plan& plan, int root,
-                                                                     Settings settings, std::vector<std::int64_t> start,
-                                                                     const ReferenceVersions& versions, const Factory& factory) {
+std::vector<std::string> CommittedPartition::TopicsOf(const Plan& plan, int root, const std::string& only) {
+  std::vector<std::string> topics;
+  for (const PipelinePlan& pipeline : plan.pipelines) {
+    if (pipeline.root == root && (only.empty() || only == pipeline.name)) topics.push_back(Plan::ResultsTopic(pipeline.name));
+  }
+  topics.push_back(Plan::DeadLetterTopic(plan.pipelines[static_cast<std::size_t>(root)].name));
+  return topics;
+}
+
+Result<std::unique_ptr<CommittedPartition>> CommittedPartition::Open(CommitLogs& logs, const Plan& plan, int root, const Settings& settings,
+                                                                     std::vector<std::int64_t> start, const ReferenceVersions& versions,
+                                                                     const Factory& factory) {
   std::unique_ptr<CommittedPartition> made(new CommittedPartition());
+  const std::string& pipeline = plan.pipelines[static_cast<std::size_t>(root)].name;
   made->versions_ = versions;
-  made->failpoints_ = &runtime.failpoints;
-  made->name_ = plan.pipelines[static_cast<std::size_t>(root)].name + "/" + std::to_string(settings.partition.value);
-  std::optional<Recovered> recovered;
-  SL_ASSIGN_OR_RETURN(made->journal_, Journal::Open(runtime, settings.directory, FamilyFingerprint(plan, root), recovered));
+  made->name_ = pipeline + "/" + std::to_string(settings.partition.value);
+  made->topics_ = TopicsOf(plan, root, settings.only);
+  SL_ASSIGN_OR_RETURN(made->log_, logs.Open({.pipeline = pipeline,
+                                             .partition = settings.partition,
+                                             .inputs = settings.inputs,
+                                             .topics = made->topics_,
+                                             .fingerprint = FamilyFingerprint(plan, root)}));
+  const std::optional<Recovered>& recovered = made->log_->recovered();
   made->seed_ = settings.seed;
   const bool goes_on = recovered && !recovered->other_plan;
   if (recovered && recovered->other_plan && !settings.replace) {
     return Fail(ErrorKind::kFailedPrecondition,
-                "pipeline " + plan.pipelines[static_cast<std::size_t>(root)].name + " (or what it reads from) was changed since " +
-                    settings.directory +
+                "pipeline " + pipeline + " (or what it reads from) was changed since its state in partition " +
+                    std::to_string(settings.partition.value) +
                     " was written: say where the changed pipeline is to begin, with --from now, --from earliest or --from raw:TIME; its "
                     "earlier results stay until the new ones take their place");
   }
   if (goes_on) {
     const Result<std::uint64_t> seed = SeedOf(recovered->snapshot);
-    if (!seed) return Fail(ErrorKind::kCorruption, settings.directory + ": " + seed.error().message);
+    if (!seed) return Fail(ErrorKind::kCorruption, made->name_ + ": " + seed.error().message);
     made->seed_ = *seed;
   }
   made->processor_ = factory(made->seed_);
-  SL_TRY(made->OpenOutputs(bus, plan, root, settings));
-  SL_TRY(goes_on ? made->Recover(*recovered, runtime, versions) : made->Begin(recovered, std::move(start), settings.directory));
+  made->MakeOutputs(plan, settings);
+  SL_TRY(goes_on ? made->Recover(*recovered, versions) : made->Begin(recovered, std::move(start)));
   return made;
 }
 
 // A new generation: over the state of another plan, or over none.
-Status CommittedPartition::Begin(const std::optional<Recovered>& before, std::vector<std::int64_t> start, const std::string& directory) {
+Status CommittedPartition::Begin(const std::optional<Recovered>& before, std::vector<std::int64_t> start) {
   replay_end_ = start[0];
   positions_ = std::move(start);
-  for (Output& output : outputs_) {
-    const auto at = before ? std::find(before->snapshot.topics.begin(), before->snapshot.topics.end(), output.topic)
-                           : std::vector<std::string>::const_iterator();
-    if (before && at != before->snapshot.topics.end()) {
-      // What the earlier generation put out and did not commit was never there.
-      const std::int64_t committed = before->last.outputs.at(static_cast<std::size_t>(at - before->snapshot.topics.begin()));
-      SL_TRY(output.partition->TruncateTo(Offset(committed)));
-      SL_TRY(output.partition->Publish(Offset(committed)));
-    } else if (!before && output.partition->end() != Offset(0)) {
-      // Nothing is put out before the first snapshot, so that an owned topic that holds something has lost its journal.
-      return Fail(ErrorKind::kFailedPrecondition, name_ + ": a topic it owns holds " + std::to_string(output.partition->end().value) +
-                                                      " results, but " + directory +
-                                                      " holds no state: restore it, or remove the pipeline's topics to start anew");
-    }
-    output.end = output.suppress_to = output.partition->end().value;
+  std::vector<std::int64_t> ends = log_->ends();
+  for (std::size_t i = 0; before && i < topics_.size(); ++i) {
+    const std::vector<std::string>& known = before->snapshot.topics;
+    const auto at = std::find(known.begin(), known.end(), topics_[i]);
+    // What the earlier generation put out and did not commit was never there.
+    if (at != known.end()) ends[i] = before->last.outputs.at(static_cast<std::size_t>(at - known.begin()));
   }
+  SL_TRY(log_->CutBack(ends));
+  for (Output& output : outputs_) output.end = output.suppress_to = ends[output.topic];
   origin_ = Point();
   return TakeSnapshot();
 }
 
-Status CommittedPartition::OpenOutputs(bus::Bus& bus, const Plan& plan, int root, const Settings& settings) {
-  const auto open = [&](int member, const std::string& topic) -> Status {
-    Output output;
-    output.topic = topic;
-    output.member = member;
-    SL_ASSIGN_OR_RETURN(output.partition, bus.OpenOwned({topic, settings.partition}));
-    outputs_.push_back(std::move(output));
-    return {};
-  };
+void CommittedPartition::MakeOutputs(const Plan& plan, const Settings& settings) {
   const std::vector<int>& members = processor_->members();
   for (std::size_t m = 0; m < members.size(); ++m) {
-    const std::string& name = plan.pipelines[static_cast<std::size_t>(members[m])].name;
-    if (settings.only.empty() || settings.only == name) SL_TRY(open(static_cast<int>(m), Plan::ResultsTopic(name)));
+    if (!settings.only.empty() && settings.only != plan.pipelines[static_cast<std::size_t>(members[m])].name) continue;
+    outputs_.push_back({.topic = outputs_.size(), .member = static_cast<int>(m)});
   }
-  return open(-1, Plan::DeadLetterTopic(plan.pipelines[static_cast<std::size_t>(root)].name));
+  outputs_.push_back({.topic = outputs_.size(), .member = -1});
 }
 
-Status CommittedPartition::Recover(const Recovered& recovered, runtime::Runtime runtime, const ReferenceVersions& versions) {
+Status CommittedPartition::Recover(const Recovered& recovered, const ReferenceVersions& versions) {
   const Snapshot& snapshot = recovered.snapshot;
   const std::size_t inputs = snapshot.point.inputs.size();
   const bool replays = snapshot.point != recovered.last;
   if (inputs == 0 || recovered.last.inputs.size() != inputs || (replays && inputs != 1) ||
       snapshot.point.outputs.size() != outputs_.size() || recovered.last.outputs.size() != outputs_.size()) {
-    return Fail(ErrorKind::kCorruption, name_ + ": the journal was written for other topics");
+    return Fail(ErrorKind::kCorruption, name_ + ": what was committed is of other topics");
   }
-  SL_TRY(LoadSnapshot(*processor_, recovered, runtime.files, versions));
+  SL_TRY(LoadSnapshot(*processor_, recovered, log_->id_run_reader(), versions));
   activations_ = recovered.activations;
   positions_ = snapshot_positions_ = snapshot.point.inputs;
   replay_end_ = recovered.last.inputs[0];
   last_ = recovered.last;
   origin_ = snapshot.origin;
+  const std::vector<std::int64_t> ends = log_->ends();
   for (std::size_t i = 0; i < outputs_.size(); ++i) {
-    Output& output = outputs_[i];
-    output.end = snapshot.point.outputs[i];
-    output.suppress_to = recovered.last.outputs[i];
-    if (output.partition->end() < Offset(output.suppress_to)) {
-      return Fail(ErrorKind::kCorruption, name_ + ": a topic it owns ends at " + std::to_string(output.partition->end().value) +
-                                              ", before the committed end " + std::to_string(output.suppress_to) +
+    outputs_[i].end = snapshot.point.outputs[i];
+    outputs_[i].suppress_to = last_.outputs[i];
+    if (ends[i] < last_.outputs[i]) {
+      return Fail(ErrorKind::kCorruption, name_ + ": topic " + topics_[i] + ", which it owns, ends at " + std::to_string(ends[i]) +
+                                              ", before the committed end " + std::to_string(last_.outputs[i]) +
                                               ": the log was damaged or replaced");
     }
-    SL_TRY(output.partition->TruncateTo(Offset(output.suppress_to)));
-    SL_TRY(output.partition->Publish(Offset(output.suppress_to)));
   }
-  return {};
+  return log_->CutBack(last_.outputs);
 }
 
 std::int64_t CommittedPartition::next_activation() const {
@@ -165,7 +153,7 @@ Status CommittedPartition::ActivateDue() {
 }
 
 Status CommittedPartition::Activate(const ReferenceHandle& table) {
-  SL_TRY(journal_->NoteActivation({table->name(), table->version(), positions_[0]}));
+  SL_TRY(log_->NoteActivation({table->name(), table->version(), positions_[0]}));
   processor_->Activate(table);
   return {};
 }
@@ -176,15 +164,7 @@ Status CommittedPartition::Put(Output& output, EncodedRecords& records) {
   for (std::size_t begin = skip; begin < records.size(); begin += kAppendRecords) {
     scratch_.clear();
     for (std::size_t i = begin; i < std::min(records.size(), begin + kAppendRecords); ++i) scratch_.push_back(records.at(i));
-    bus::AppendBatch batch;
-    batch.encoding = bus::Encoding::kBinary;
-    batch.values = scratch_;
-    SL_ASSIGN_OR_RETURN(const bus::Appended appended, output.partition->Append(batch));
-    if (appended.base.value != output.end + static_cast<std::int64_t>(begin)) {
-      return Fail(ErrorKind::kInternal, name_ + ": an owned topic has records of somebody else: expected offset " +
-                                            std::to_string(output.end + static_cast<std::int64_t>(begin)) + ", got " +
-                                            std::to_string(appended.base.value));
-    }
+    SL_TRY(log_->Append(output.topic, scratch_));
     uncommitted_ = true;
   }
   output.end += static_cast<std::int64_t>(records.size());
@@ -209,8 +189,8 @@ Status CommittedPartition::CheckReplay() const {
   for (std::size_t i = 0; i < outputs_.size(); ++i) {
     if (outputs_[i].end < last_.outputs[i]) {
       return Fail(ErrorKind::kCorruption, name_ + ": reading its input again from " + std::to_string(snapshot_positions_[0]) + " to " +
-                                              std::to_string(replay_end_) + " gave " + std::to_string(outputs_[i].end) +
-                                              " records in topic " + std::to_string(i) + ", but " + std::to_string(last_.outputs[i]) +
+                                              std::to_string(replay_end_) + " gave " + std::to_string(outputs_[i].end) + " records in " +
+                                              topics_[i] + ", but " + std::to_string(last_.outputs[i]) +
                                               " were committed: input, reference or program are not what they were");
     }
   }
@@ -224,40 +204,28 @@ CommitPoint CommittedPartition::Point() const {
   return point;
 }
 
-Status CommittedPartition::MakeOutputsDurable() {
-  SL_TRY(failpoints_->Hit("flow.commit.begin"));
-  for (Output& output : outputs_) SL_TRY(output.partition->Sync());
-  return failpoints_->Hit("flow.commit.outputs_durable");
-}
-
-Status CommittedPartition::PublishOutputs() {
-  for (Output& output : outputs_) SL_TRY(output.partition->Publish(Offset(output.end)));
-  uncommitted_ = false;
-  return failpoints_->Hit("flow.commit.published");
-}
-
 Status CommittedPartition::Commit() {
   if (replaying()) return {};  // everything up to replay_end() is committed already
-  SL_TRY(MakeOutputsDurable());
-  SL_TRY(journal_->Commit(Point()));
-  return PublishOutputs();
+  SL_TRY(log_->Commit(Point()));
+  uncommitted_ = false;
+  return {};
 }
 
 Status CommittedPartition::TakeSnapshot() {
   if (replaying()) return {};
-  SL_TRY(MakeOutputsDurable());
   Snapshot snapshot;
   snapshot.point = Point();
   snapshot.origin = origin_;
-  for (const Output& output : outputs_) snapshot.topics.push_back(output.topic);
+  snapshot.topics = topics_;
   ByteWriter(snapshot.state).Put(seed_);
   processor_->SaveState(snapshot.state);
   for (const auto& [name, table] : processor_->references()) snapshot.references[name] = table->version();
-  SL_TRY(journal_->TakeSnapshot(snapshot, processor_->TakeDedupeDelta(), processor_->watermark().value));
-  // Those that lie ahead stood in the journal before this one.
-  for (std::size_t i = next_activation_; i < activations_.size(); ++i) SL_TRY(journal_->NoteActivation(activations_[i]));
+  SL_TRY(log_->TakeSnapshot(snapshot, processor_->TakeDedupeDelta(), processor_->watermark().value));
+  // Those that lie ahead stood before this one, and went with what it takes the place of.
+  for (std::size_t i = next_activation_; i < activations_.size(); ++i) SL_TRY(log_->NoteActivation(activations_[i]));
   snapshot_positions_ = positions_;
-  return PublishOutputs();
+  uncommitted_ = false;
+  return {};
 }
 
 }  // namespace sightline::flow

@@ -6,8 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "sightline/bus/port.h"
-#include "sightline/flow/journal.h"
+#include "sightline/flow/commit_log.h"
 #include "sightline/flow/partition_state.h"
 #include "sightline/flow/plan.h"
 
@@ -16,17 +15,15 @@ namespace sightline::flow {
 // Where kept versions of references are read from when input is processed again.
 using ReferenceVersions = std::function<Result<ReferenceHandle>(const std::string& name, std::uint64_t version)>;
 
-// One partition of a root pipeline (or one merge over all partitions of another) with its commit point: processor, journal, and the
-// partitions of the topics it owns. The only place where the order of a commit stands: owned topics durable, journal entry durable, then
-// readers see it.
+// One partition of a root pipeline (or one merge over all partitions of another): the processor and where it commits.
 //
-// Used in turns of: feed the processor, Drain, and now and then Commit. After an error it must be thrown away and opened anew:
+// Used in turns of: feed the processor, Advance, and now and then Commit. After an error it must be thrown away and opened anew:
 // what was not committed is then processed again. Not thread-safe.
 class CommittedPartition {
  public:
   struct Settings {
-    std::string directory;          // of the journal
     Partition partition;
+    std::vector<TopicPartition> inputs;
     std::string only;               // put out the results of this pipeline alone; empty: of all members
     std::uint64_t seed = 0;         // of hashed keys, when there is no state yet
     bool replace = false;           // state of another plan gives way to a new generation that begins at `start`
@@ -34,13 +31,16 @@ class CommittedPartition {
   // Makes the processor, given the seed that belongs to its state.
   using Factory = std::function<std::unique_ptr<PartitionState>(std::uint64_t seed)>;
 
+  // The owned topics of a root pipeline, as a commit log is opened for them: results in the order of its members, then dead letters.
+  static std::vector<std::string> TopicsOf(const Plan& plan, int root, const std::string& only);
+
   // Recovers: loads the newest snapshot, cuts the owned topics back to the newest commit. `start` is where a new state begins to
   // read, one an input partition. kFailedPrecondition when there is state of another plan, unless it is to be replaced. Input from
   // positions() on must then be fed; up to the newest commit it was processed before and its outputs are suppressed, which needs a single
   // input (several are not read in the same order again: their tasks take a snapshot with every commit).
-  static Result<std::unique_ptr<CommittedPartition>> Open(runtime::Runtime runtime, bus::Bus& bus, const Plan& plan, int root,
-                                                          Settings settings, std::vector<std::int64_t> start,
-                                                          const ReferenceVersions& versions, const Factory& factory);
+  static Result<std::unique_ptr<CommittedPartition>> Open(CommitLogs& logs, const Plan& plan, int root, const Settings& settings,
+                                                          std::vector<std::int64_t> start, const ReferenceVersions& versions,
+                                                          const Factory& factory);
 
   PartitionState& processor() { return *processor_; }
   // Next input positions, as of the last Advance.
@@ -64,33 +64,30 @@ class CommittedPartition {
   const std::vector<std::int64_t>& snapshot_positions() const { return snapshot_positions_; }
   // Where this generation began; outputs in the order of members, dead letters last.
   const CommitPoint& origin() const { return origin_; }
-  std::uint64_t commits() const { return journal_->commits(); }
+  std::uint64_t commits() const { return log_->commits(); }
 
  private:
   struct Output {
-    std::string topic;
+    std::size_t topic = 0;  // of the commit log
     int member = -1;  // index in PartitionState::members(), -1: dead letters
-    std::unique_ptr<bus::OwnedPartition> partition;
     std::int64_t end = 0;  // records put out since the beginning
     std::int64_t suppress_to = 0;  // those below are there already
   };
   CommittedPartition() = default;
-  Status OpenOutputs(bus::Bus& bus, const Plan& plan, int root, const Settings& settings);
-  Status Begin(const std::optional<Recovered>& before, std::vector<std::int64_t> start, const std::string& directory);
-  Status Recover(const Recovered& recovered, runtime::Runtime runtime, const ReferenceVersions& versions);
+  void MakeOutputs(const Plan& plan, const Settings& settings);
+  Status Begin(const std::optional<Recovered>& before, std::vector<std::int64_t> start);
+  Status Recover(const Recovered& recovered, const ReferenceVersions& versions);
   Status Put(Output& output, EncodedRecords& records);
   CommitPoint Point() const;
-  Status MakeOutputsDurable();
-  Status PublishOutputs();
   Status CheckReplay() const;
 
   std::unique_ptr<PartitionState> processor_;
-  std::unique_ptr<Journal> journal_;
+  std::unique_ptr<CommitLog> log_;
+  std::vector<std::string> topics_;
   std::vector<Output> outputs_;
   std::vector<ReferenceActivation> activations_;
   std::size_t next_activation_ = 0;
   ReferenceVersions versions_;
-  runtime::Failpoints* failpoints_ = nullptr;
   CommitPoint last_;
   CommitPoint origin_;
   std::vector<std::int64_t> positions_;
@@ -103,7 +100,7 @@ class CommittedPartition {
 };
 
 // Brings a processor into the state of a snapshot: its state without the seed at its head, references, dedupe ids.
-Status LoadSnapshot(PartitionState& into, const Recovered& recovered, runtime::FileSystem& files, const ReferenceVersions& versions);
+Status LoadSnapshot(PartitionState& into, const Recovered& recovered, const ReadIdRun& read, const ReferenceVersions& versions);
 // The seed of hashed keys stands at the head of the state: it must outlive restarts. kCorruption when there is none.
 Result<std::uint64_t> SeedOf(const Snapshot& snapshot);
 

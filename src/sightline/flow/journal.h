@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -9,54 +8,10 @@
 #include <vector>
 
 #include "sightline/base/result.h"
+#include "sightline/flow/commit_log.h"
 #include "sightline/runtime/runtime.h"
 
 namespace sightline::flow {
-
-// How far a pipeline has come in one partition: what it read, and how much of the topics it owns that made.
-struct CommitPoint {
-  std::vector<std::int64_t> inputs;   // next offset of each input partition (a byte position in a bounded run)
-  std::vector<std::int64_t> outputs;  // end of each owned topic, in the order of the task's topics
-  friend bool operator==(const CommitPoint&, const CommitPoint&) = default;
-};
-
-// A new version of a reference takes effect before the record at `input`.
-struct ReferenceActivation {
-  std::string name;
-  std::uint64_t version = 0;
-  std::int64_t input = 0;
-};
-
-// What a snapshot holds besides the dedupe ids.
-struct Snapshot {
-  CommitPoint point;
-  CommitPoint origin;                                  // where this generation of the pipeline began
-  std::vector<std::string> topics;                     // the owned topics of `outputs`, in that order
-  std::string state;
-  std::map<std::string, std::uint64_t> references;  // versions active at the snapshot
-};
-
-// Dedupe ids that became known between two snapshots.
-struct IdRun {
-  std::string bytes;
-  std::int64_t forgotten_at = 0;  // watermark from which on none of them is remembered
-};
-
-// A run as it must be found on disk.
-struct IdRunFile {
-  std::string path;
-  std::uint64_t bytes = 0;
-  std::uint32_t crc = 0;  // CRC-32C
-};
-
-// What was found on opening: the newest snapshot, and what was committed after it.
-struct Recovered {
-  Snapshot snapshot;
-  std::vector<ReferenceActivation> activations;  // after the snapshot, in order
-  CommitPoint last;                              // the newest commit; input from snapshot.point to here is processed again
-  std::vector<IdRunFile> id_runs;                // oldest first
-  bool other_plan = false;
-};
 
 // The one commit point of a pipeline in a partition. An entry is durable after the owned topics are; what lies in the topics
 // beyond the newest entry is truncated on recovery.

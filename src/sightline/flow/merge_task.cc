@@ -28,15 +28,14 @@ class MergeTask final : public Task {
       SL_TRY(HoldFrom(context_.bus, "flow." + plan_.name, inputs_[p], Offset(start[p])));
     }
     CommittedPartition::Settings settings;
-    settings.replace = context_.from.has_value();  // from the topic's start: results of other generations are passed over
-    settings.directory = JournalDirectory(context_.directory, plan_, Partition(0));
+    settings.inputs = inputs_;
     const auto make = [&](std::uint64_t) {
       auto made = std::make_unique<MergeProcessor>(context_.plan, root_, static_cast<std::int32_t>(inputs_.size()));
       processor_ = made.get();
       return made;
     };
-    SL_ASSIGN_OR_RETURN(committed_, CommittedPartition::Open(context_.runtime, context_.bus, context_.plan, root_, std::move(settings),
-                                                             std::move(start), context_.versions, make));
+    // A changed plan begins at the topic's start: results of other generations are passed over.
+    SL_ASSIGN_OR_RETURN(committed_, OpenCommitted(context_, root_, std::move(settings), std::move(start), make));
     for (std::size_t p = 0; p < inputs_.size(); ++p) SL_TRY(OpenInput(p));
     KeepStatus();
     return {};

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "sightline/flow/journal.h"
+#include "sightline/flow/journal_commits.h"
 #include "sightline/flow/processor.h"
 
 namespace sightline::flow {
@@ -9,7 +11,8 @@ namespace {
 
 Result<std::optional<Recovered>> ReadJournal(const TaskContext& context, int root, Partition partition) {
   const PipelinePlan& pipeline = context.plan.pipelines[static_cast<std::size_t>(root)];
-  return Journal::Read(context.runtime, JournalDirectory(context.directory, pipeline, partition), FamilyFingerprint(context.plan, root));
+  return Journal::Read(context.runtime, JournalDirectory(context.directory, pipeline.name, partition),
+                       FamilyFingerprint(context.plan, root));
 }
 
 // Feeds a processor in a snapshot's state with the input up to the newest commit.
@@ -137,7 +140,7 @@ Result<TaskStatus> Recount(const TaskContext& context, int root, Partition parti
   }
   SL_ASSIGN_OR_RETURN(const std::uint64_t seed, SeedOf(recovered->snapshot));
   Processor processor(context.plan, root, {.seed = seed, .live = nullptr, .only = {}});
-  SL_TRY(LoadSnapshot(processor, *recovered, context.runtime.files, context.versions));
+  SL_TRY(LoadSnapshot(processor, *recovered, IdRunFiles(context.runtime.files), context.versions));
   if (recovered->last.inputs.size() != 1 || recovered->last.outputs.size() != processor.members().size() + 1)
     return Fail(ErrorKind::kCorruption, pipeline.name + ": the journal was written for other topics");
   SL_TRY(Replay(context, root, partition, *recovered, processor).Run());

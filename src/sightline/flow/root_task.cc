@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "sightline/flow/journal_commits.h"
 #include "sightline/flow/task.h"
 
 namespace sightline::flow {
@@ -28,9 +29,8 @@ class RootTask final : public Task {
     SL_ASSIGN_OR_RETURN(const std::int64_t start, Start(log));
     SL_TRY(HoldFrom(context_.bus, "flow." + plan_.name, inputs_[0], log.start));
     CommittedPartition::Settings settings;
-    settings.replace = context_.from.has_value();
-    settings.directory = JournalDirectory(context_.directory, plan_, partition_);
     settings.partition = partition_;
+    settings.inputs = inputs_;
     settings.seed = context_.seed;
     const auto make = [&](std::uint64_t seed) {
       auto made = std::make_unique<Processor>(
@@ -38,8 +38,7 @@ class RootTask final : public Task {
       processor_ = made.get();
       return made;
     };
-    SL_ASSIGN_OR_RETURN(committed_, CommittedPartition::Open(context_.runtime, context_.bus, context_.plan, root_, std::move(settings),
-                                                             {start}, context_.versions, make));
+    SL_ASSIGN_OR_RETURN(committed_, OpenCommitted(context_, root_, std::move(settings), {start}, make));
     SL_ASSIGN_OR_RETURN(reader_, context_.bus.OpenReader(inputs_[0], Offset(committed_->positions()[0])));
     last_commit_ = last_snapshot_ = context_.runtime.clock.MonotonicNs();
     refused_before_ = Refused();
@@ -265,8 +264,12 @@ class RootTask final : public Task {
 
 }  // namespace
 
-std::string JournalDirectory(const std::string& directory, const PipelinePlan& pipeline, Partition partition) {
-  return directory + "/" + pipeline.name + "/" + std::to_string(partition.value);
+Result<std::unique_ptr<CommittedPartition>> OpenCommitted(const TaskContext& context, int root, CommittedPartition::Settings settings,
+                                                          std::vector<std::int64_t> start, const CommittedPartition::Factory& factory) {
+  settings.replace = context.from.has_value();
+  JournalCommitLogs journals(context.runtime, context.bus, context.directory);
+  return CommittedPartition::Open(context.commits != nullptr ? *context.commits : journals, context.plan, root, settings, std::move(start),
+                                  context.versions, factory);
 }
 
 Result<std::unique_ptr<Task>> OpenRootTask(const TaskContext& context, int root, Partition partition) {

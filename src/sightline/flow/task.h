@@ -40,13 +40,14 @@ struct TaskContext {
   const Plan& plan;
   const ReferenceCatalog& references;
   ReferenceVersions versions;
-  std::string directory;       // each task keeps its journal below it
+  std::string directory;       // of the journals, where `commits` is null
   LiveSink* live = nullptr;
   CommitPolicy policy;
   gate::Decoder::Limits limits;
   std::uint64_t seed = 0;
   std::optional<StartAt> from = std::nullopt;  // where a changed pipeline begins; without it state of another plan is an error
   StateMemory* memory = nullptr;               // of all tasks; null: memory without a limit
+  CommitLogs* commits = nullptr;               // null: journals and owned topics of the bus
 };
 
 // A reading of one task for metrics and the status page.
@@ -85,8 +86,9 @@ class Task {
   virtual TaskStatus status() const = 0;
 };
 
-// Where the task of a pipeline's partition keeps its journal, below TaskContext::directory.
-std::string JournalDirectory(const std::string& directory, const PipelinePlan& pipeline, Partition partition);
+// Opens the commit point of a root pipeline's partition, with the processor that `factory` makes.
+Result<std::unique_ptr<CommittedPartition>> OpenCommitted(const TaskContext& context, int root, CommittedPartition::Settings settings,
+                                                          std::vector<std::int64_t> start, const CommittedPartition::Factory& factory);
 
 // Opens the task of a root pipeline (one a partition of its dataset), or of a merge (partition 0 alone).
 Result<std::unique_ptr<Task>> OpenRootTask(const TaskContext& context, int root, Partition partition);
