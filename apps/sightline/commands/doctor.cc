@@ -5,6 +5,7 @@
 
 #include "apps/sightline/client.h"
 #include "apps/sightline/examination.h"
+#include "apps/sightline/kafka.h"
 #include "apps/sightline/output.h"
 #include "apps/sightline/plan_input.h"
 
@@ -42,9 +43,13 @@ std::vector<Finding> Examine(const Context& context, const std::string& given) {
   findings.push_back(ExamineFileSystemType(config.data));
   findings.push_back(ExamineFreeSpace(context.world, config.data));
   findings.push_back(ExamineFlush(context.world, config.data));
-  findings.push_back(running
-                         ? Finding{"log", Health::kGood, "owned by the server at " + server->url + "; sightline topic verify reads it", ""}
-                         : ExamineLog(context, config.data));
+  if (config.drivers.bus.type == config::BusType::kKafka) {
+    for (Finding& finding : ExamineKafkaBus(config, context.world)) findings.push_back(std::move(finding));
+  } else {
+    findings.push_back(
+        running ? Finding{"log", Health::kGood, "owned by the server at " + server->url + "; sightline topic verify reads it", ""}
+                : ExamineLog(context, config.data));
+  }
   findings.push_back(ExamineClock(context.world));
   findings.push_back(ExamineOpenFiles(config.limits.requests.connections_max));
   findings.push_back(ExamineProcessor());
@@ -88,7 +93,8 @@ void AddDoctor(CommandLine& line) {
   const auto file = std::make_shared<std::string>();
   line.Add("doctor", "Looks whether this machine and directory are fit, and says what to do", Group::kConfigure)
       .Describe(
-          "Looks at the configuration and its references, the data directory and its disk, the log, the clock, limits, the processor, "
+          "Looks at the configuration and its references, the data directory and its disk, the log or the Kafka cluster, the clock, "
+          "limits, the processor, "
           "memory, ports and secrets. Ends with 1 if there is a problem; warnings are not problems.")
       .Argument("FILE", *file, "the configuration file; else that of --config, else ./sightline.yaml", Need::kOptional)
       .Example("sightline doctor presets/top-items/sightline.yaml", "before the first start")

@@ -29,6 +29,10 @@ Result<std::unique_ptr<DataPlane>> DataPlane::Open(const Settings& settings) {
 Status DataPlane::Start() {
   const runtime::Runtime& runtime = settings_.runtime;
   SL_TRY(runtime.files.CreateDirectories(directory_));
+  if (settings_.config.drivers.bus.type != config::BusType::kLog) {
+    return Fail(ErrorKind::kFailedPrecondition,
+                "drivers.bus.type: this build runs pipelines on the embedded log alone; `sightline doctor` looks at the Kafka cluster");
+  }
   SL_ASSIGN_OR_RETURN(bus_, bus::LogBus::Open(runtime, directory_, bus::LogBus::Options()));
   ReportRecovery();
   SL_TRY(MakeTopics());

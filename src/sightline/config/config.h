@@ -53,16 +53,52 @@ struct ListenConfig {
   std::optional<TlsConfig> tls;
 };
 
-enum class BusType : std::uint8_t { kLog };
+enum class BusType : std::uint8_t { kLog, kKafka };
+enum class SaslMechanism : std::uint8_t { kPlain, kScramSha256, kScramSha512 };
+enum class KafkaCompression : std::uint8_t { kNone, kGzip, kSnappy, kLz4, kZstd };
 enum class ObjectsType : std::uint8_t { kFiles };
 enum class StatisticsType : std::uint8_t { kDuckdb };
 
+// How a client of ours checks who answers, and shows who it is itself.
+struct ClientTlsConfig {
+  std::string ca;           // path of a PEM file; empty: the system's authorities
+  std::string certificate;  // path of a PEM chain, or empty
+  std::string key;          // path of its PEM private key
+  Secret key_password;
+};
+struct SaslConfig {
+  SaslMechanism mechanism = SaslMechanism::kScramSha512;
+  std::string user;
+  Secret password;
+};
+// A schema registry that speaks Confluent's API.
+struct RegistryConfig {
+  std::string url;  // with its base path
+  std::string user;
+  Secret password;
+  std::string ca;  // path of a PEM file; empty: the system's authorities
+  std::chrono::milliseconds timeout{0};
+};
 struct BusConfig {
   BusType type = BusType::kLog;
   bus::Durability durability = bus::Durability::kFsync;
   std::chrono::milliseconds interval{0};
   std::uint64_t segment_bytes = 0;
   bus::WhenFull when_full = bus::WhenFull::kRefuse;
+  // Of `type: kafka`.
+  std::vector<std::string> brokers;  // host:port
+  std::string prefix;                // before our topics, groups and transactional ids
+  std::optional<ClientTlsConfig> tls;
+  std::optional<SaslConfig> sasl;
+  std::string client_id;
+  KafkaCompression compression = KafkaCompression::kLz4;
+  std::chrono::milliseconds linger{0};
+  std::uint64_t message_max = 0;
+  std::int32_t replication = 0;
+  std::int32_t min_insync = 0;
+  std::chrono::milliseconds request_timeout{0};
+  std::chrono::milliseconds delivery_timeout{0};
+  std::optional<RegistryConfig> registry;
 };
 struct ObjectsConfig {
   ObjectsType type = ObjectsType::kFiles;

@@ -116,6 +116,13 @@ class SchemaWriter {
         Put("uniqueItems", "true");
         return;
       case ValueType::kNames: PutNameList(""); return;
+      case ValueType::kEndpoints:
+        Put("type", "\"array\"");
+        Open("items");
+        PutPattern("^.+:[0-9]{1,5}$");
+        Close();
+        Put("uniqueItems", "true");
+        return;
       case ValueType::kSecret:
         Put("type", "\"object\"");
         Put("properties", R"({"env": {"type": "string"}, "file": {"type": "string"}})");
@@ -181,6 +188,7 @@ std::string DocType(const Property& property) {
     case ValueType::kEndpoint: return "host:port";
     case ValueType::kSecret: return "`{env: NAME}` or `{file: path}`";
     case ValueType::kNames: return "list of names";
+    case ValueType::kEndpoints: return "list of host:port";
     case ValueType::kDependencies: return "map, name to names";
     case ValueType::kExpressions: return "map, name to expression";
     case ValueType::kExpression: return "expression";

@@ -29,6 +29,7 @@ enum class ValueType : std::uint8_t {
   kDuration,       // with a unit
   kBytes,          // with a unit
   kEndpoint,       // host:port
+  kEndpoints,      // a list of them
   kChoice,         // one of `choices`
   kChoices,        // a list of them
   kSecret,         // {env: NAME} or {file: path}

@@ -42,6 +42,7 @@ class Semantics {
 
   void Check() {
     CheckListeners();
+    CheckBus();
     CheckTokens();
     CheckNames();
     for (DatasetConfig& dataset : config_.datasets) CheckDataset(dataset);
@@ -56,6 +57,7 @@ class Semantics {
     mistakes_.push_back({config_.PlaceOf(path), std::string(path) + ": " + std::move(what), std::move(meant)});
   }
   void CheckListeners();
+  void CheckBus();
   void CheckTokens();
   void CheckNames();
   void CheckDataset(DatasetConfig& dataset);
@@ -97,6 +99,43 @@ void Semantics::CheckListeners() {
       if (exists && !*exists) Report("listen.tls." + std::string(name), "there is no file " + file);
     }
   }
+}
+
+void Semantics::CheckBus() {
+  const BusConfig& bus = config_.drivers.bus;
+  const auto written = [&](std::string_view name) { return config_.places.contains("drivers.bus." + std::string(name)); };
+  const bool kafka = bus.type == BusType::kKafka;
+  constexpr std::string_view kOfLog[] = {"durability", "interval", "segment", "when_full"};
+  constexpr std::string_view kOfKafka[] = {"brokers",         "prefix",           "tls",         "sasl",        "client_id",
+                                           "compression",     "linger",           "message_max", "replication", "min_insync",
+                                           "request_timeout", "delivery_timeout", "registry"};
+  for (const std::string_view name : kafka ? std::span<const std::string_view>(kOfLog) : std::span<const std::string_view>(kOfKafka)) {
+    if (written(name)) {
+      Report("drivers.bus." + std::string(name), std::string("it is a setting of the other driver, `type: ") + (kafka ? "log`" : "kafka`"),
+             kafka ? "leave it out: on Kafka acknowledged means on `min_insync` replicas" : "leave it out, or write `type: kafka`");
+    }
+  }
+  if (!kafka) return;
+  if (bus.brokers.empty()) Report("drivers.bus", "Kafka needs `brokers`", "write brokers: [host:9092]");
+  if (bus.min_insync > bus.replication) {
+    Report("drivers.bus.min_insync", std::to_string(bus.min_insync) + " copies cannot be there of " + std::to_string(bus.replication),
+           "make it at most `replication`, better one less");
+  }
+  if (bus.tls && bus.tls->certificate.empty() != bus.tls->key.empty())
+    Report("drivers.bus.tls", "a certificate and its key go together", "give both, or none");
+  const bool near = std::ranges::all_of(bus.brokers, [](const std::string& broker) {
+    const auto endpoint = ParseEndpoint(broker);
+    return endpoint && endpoint->loopback();
+  });
+  if (bus.sasl && bus.sasl->mechanism == SaslMechanism::kPlain && !bus.tls && !near)
+    Report("drivers.bus.sasl", "`plain` without TLS tells the password to everybody on the way", "add tls: {}, or use scram-sha-512");
+  if (!bus.registry) return;
+  const std::string& url = bus.registry->url;
+  if (!url.starts_with("http://") && !url.starts_with("https://"))
+    Report("drivers.bus.registry.url", Quoted(url) + " is no address", "write https://host/path");
+  const bool local = url.starts_with("http://127.") || url.starts_with("http://localhost") || url.starts_with("http://[::1]");
+  if (!bus.registry->password.empty() && url.starts_with("http://") && !local)
+    Report("drivers.bus.registry.url", "the password would be readable on the way", "use https");
 }
 
 void Semantics::CheckTokens() {

@@ -43,6 +43,7 @@ bool Reader::CheckName(const YamlNode& node, ValueType type, const std::string& 
 std::optional<Value> Reader::ParseValue(const Property& property, const YamlNode& node, const std::string& path) {
   switch (property.type) {
     case ValueType::kNames:
+    case ValueType::kEndpoints:
     case ValueType::kChoices: return ParseNames(property, node, path);
     case ValueType::kExpressions: return ParseNamedTexts(node, path);
     case ValueType::kDependencies: return ParseDependencies(property, node, path);
@@ -150,6 +151,12 @@ std::optional<Value> Reader::ParseNames(const Property& property, const YamlNode
   const auto add = [&](const YamlNode& item) {
     if (property.type == ValueType::kNames) {
       if (!CheckName(item, ValueType::kName, path)) return false;
+    } else if (property.type == ValueType::kEndpoints) {
+      const auto endpoint = ParseEndpoint(item.kind == YamlNode::Kind::kScalar ? item.text : std::string());
+      if (!endpoint) {
+        Report(item.place, path + ": " + endpoint.error().message);
+        return false;
+      }
     } else if (item.kind != YamlNode::Kind::kScalar) {
       Report(item.place, path + ": " + item.Describe() + " is not a word");
       return false;

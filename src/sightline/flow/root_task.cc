@@ -79,7 +79,9 @@ class RootTask final : public Task {
     for (;;) {
       SL_ASSIGN_OR_RETURN(const std::optional<bus::Batch> batch, reader->Next());
       if (!batch) return log.visible.value;
-      if (batch->append_time >= context_.from->time) return batch->base.value;
+      for (std::size_t i = 0; i < batch->values.size(); ++i) {
+        if (batch->time(i) >= context_.from->time) return batch->offset(i).value;
+      }
     }
   }
   Status TakeUpReferences() {
@@ -113,15 +115,15 @@ class RootTask final : public Task {
       pending_ = 0;
       pending_end_ = batch_.values.size();
     }
-    const std::int64_t at = batch_.base.value + static_cast<std::int64_t>(pending_);
     std::size_t end = std::min(pending_end_, pending_ + kRecordsMax);
     // Stop where a reference changed last time, or where the last commit stood: both are positions between two records.
     for (const std::int64_t stop : {committed_->next_activation(), committed_->replay_end()}) {
-      if (stop > at && stop - at < static_cast<std::int64_t>(end - pending_)) end = pending_ + static_cast<std::size_t>(stop - at);
+      if (const std::size_t before = batch_.CountBefore(Offset(stop)); before > pending_) end = std::min(end, before);
     }
     processor_->SetRecovering(committed_->replaying());
     SL_ASSIGN_OR_RETURN(pending_, Put(*processor_, decoder_, decoded_, batch_, pending_, end));
-    SL_TRY(committed_->Advance(0, batch_.base.value + static_cast<std::int64_t>(pending_)));
+    // One past the last record taken in, whatever gap follows: the same wherever batches begin and end.
+    SL_TRY(committed_->Advance(0, (batch_.offset(pending_ - 1) + 1).value));
     return true;
   }
 
@@ -138,12 +140,7 @@ class RootTask final : public Task {
       end = begin + keys.size();
     }
     decoder.DecodeRecords(batch.encoding, batch.values.subspan(begin, end - begin), decoded);
-    const Input input{.decoded = &decoded,
-                      .topic = dataset_.topic,
-                      .partition = partition_,
-                      .base = batch.base + static_cast<std::int64_t>(begin),
-                      .append_time = batch.append_time,
-                      .encoding = static_cast<RecordEncoding>(batch.encoding)};
+    const Input input = Input::Of(batch, begin, end, decoded, inputs_[0]);
     if (batch.type == bus::BatchType::kData) {
       processor.Process(input);
       return end;
@@ -178,7 +175,7 @@ class RootTask final : public Task {
     while (reader->position().value < end) {
       SL_ASSIGN_OR_RETURN(const std::optional<bus::Batch> batch, reader->Next());
       if (!batch) break;
-      const auto last = static_cast<std::size_t>(std::min(batch->end().value, end) - batch->base.value);
+      const std::size_t last = batch->CountBefore(Offset(end));
       for (std::size_t at = 0; at < last;) {
         SL_ASSIGN_OR_RETURN(at, Put(shadow, decoder, decoded, *batch, at, std::min(last, at + kRecordsMax)));
       }

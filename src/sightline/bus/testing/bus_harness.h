@@ -59,10 +59,17 @@ class BusConformance : public ::testing::TestWithParam<BusCase> {
   std::unique_ptr<BusHarness> harness_;
 };
 
+// Appends under an idempotency tag.
+class RetryConformance : public BusConformance {};
+// What holds for the embedded log on top.
+class LogConformance : public BusConformance {};
+
 // "v0", "v1" … `count` of them, the first being `first`.
 std::vector<std::string> Numbered(int count, int first = 0);
 std::vector<std::string_view> Views(const std::vector<std::string>& strings);
 
 GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(BusConformance);
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(RetryConformance);
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(LogConformance);
 
 }  // namespace sightline::bus::testing

@@ -58,7 +58,7 @@ Status ResultsSink::Open() {
 
 Status ResultsSink::Take(std::int32_t partition, Source& source, const bus::Batch& batch) {
   for (std::size_t i = 0; batch.type == bus::BatchType::kData && i < batch.values.size(); ++i) {
-    const Offset offset = batch.base + static_cast<std::int64_t>(i);
+    const Offset offset = batch.offset(i);
     const std::string_view value = batch.values[i];
     if (const std::uint64_t generation = GenerationOf(value); generation != 0 && generation != generation_) {
       const std::lock_guard lock(metrics_mutex_);
@@ -84,7 +84,10 @@ Status ResultsSink::Gather() {
     for (auto& [partition, source] : sources_) {
       if (batch_.rows().rows >= options_.rows_max) return {};
       SL_ASSIGN_OR_RETURN(const auto batch, source.reader->Next());
-      if (!batch) continue;
+      if (!batch) {
+        source.next = std::max(source.next, source.reader->position());
+        continue;
+      }
       found = true;
       SL_TRY(Take(partition, source, *batch));
       gathered_at_ns_ = runtime_.clock.MonotonicNs();
