@@ -31,9 +31,7 @@ class Failure {
   Failure& operator=(const Failure&) = delete;
   ~Failure() { sl_error_clear(&error_); }
   sl_error* get() { return &error_; }
-  std::unexpected<Error> Take() const {
-    return Fail(static_cast<ErrorKind>(error_.kind - 1), std::string(error_.message, error_.size));
-  }
+  std::unexpected<Error> Take() const { return Fail(static_cast<ErrorKind>(error_.kind - 1), std::string(error_.message, error_.size)); }
 
  private:
   sl_error error_{.kind = SL_OK, .message = nullptr, .size = 0};
@@ -150,7 +148,8 @@ Result<ObjectInfo> ObjectStore::Put(const std::string& key, std::string_view byt
   SL_TRY(ValidateObjectKey(key));
   ObjectInfo info;
   Failure failure;
-  if (!sl_objects_put(store_, TextOf(key), TextOf(bytes), ConditionOf(condition), TextOf(condition.etag()), &TakeInfo, &info, failure.get())) {
+  if (!sl_objects_put(store_, TextOf(key), TextOf(bytes), ConditionOf(condition), TextOf(condition.etag()), &TakeInfo, &info,
+                      failure.get())) {
     return failure.Take();
   }
   return info;
@@ -162,8 +161,8 @@ Result<Object> ObjectStore::Get(const std::string& key, const std::optional<Byte
   constexpr std::uint64_t kAll = std::numeric_limits<std::uint64_t>::max();
   Object object;
   Failure failure;
-  if (!sl_objects_get(store_, TextOf(key), range ? range->offset : 0, range ? range->length : kAll, TextOf(if_match), &MakeRoom, &TakeObject,
-                      &object, failure.get())) {
+  if (!sl_objects_get(store_, TextOf(key), range ? range->offset : 0, range ? range->length : kAll, TextOf(if_match), &MakeRoom,
+                      &TakeObject, &object, failure.get())) {
     return failure.Take();
   }
   return object;

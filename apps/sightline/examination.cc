@@ -19,7 +19,6 @@
 #include "sightline/base/text.h"
 #include "sightline/flow/reference.h"
 
-
 #include "apps/sightline/output.h"
 #include "apps/sightline/server/offline_data.h"
 

@@ -64,10 +64,9 @@ Result<OpenedObjects> OpenObjects(const config::ObjectsConfig& objects, const st
     if (!read) return std::unexpected(std::move(read.error()).In("drivers.objects.tls_ca"));
     ca_pem = std::move(*read);
   }
-  Result<std::unique_ptr<bridge::ObjectStore>> opened =
-      objects.type == config::ObjectsType::kS3    ? OpenS3(objects, std::move(ca_pem))
-      : objects.type == config::ObjectsType::kGcs ? OpenGcs(objects, std::move(ca_pem))
-                                                  : OpenHdfs(objects);
+  Result<std::unique_ptr<bridge::ObjectStore>> opened = objects.type == config::ObjectsType::kS3    ? OpenS3(objects, std::move(ca_pem))
+                                                        : objects.type == config::ObjectsType::kGcs ? OpenGcs(objects, std::move(ca_pem))
+                                                                                                    : OpenHdfs(objects);
   if (!opened) return std::unexpected(std::move(opened.error()).In("drivers.objects"));
   bridge::ObjectStore* service = opened->get();
   return OpenedObjects{.store = std::move(*opened), .service = service};

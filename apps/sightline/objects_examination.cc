@@ -28,7 +28,8 @@ std::string Remedy(const Error& error, config::ObjectsType type) {
                                                 : "start the service, or correct drivers.objects.endpoint; look at firewalls and proxies";
     case ErrorKind::kUnauthenticated: return "correct the credentials below drivers.objects";
     case ErrorKind::kPermissionDenied:
-      return type == config::ObjectsType::kS3    ? "allow s3:ListBucket on the bucket; s3:GetObject, s3:PutObject, s3:DeleteObject on its objects"
+      return type == config::ObjectsType::kS3
+                 ? "allow s3:ListBucket on the bucket; s3:GetObject, s3:PutObject, s3:DeleteObject on its objects"
              : type == config::ObjectsType::kGcs ? "give the account the role Storage Object Admin on the bucket"
                                                  : "let the user own the directory, or set drivers.objects.user";
     case ErrorKind::kFailedPrecondition: return "make the bucket, or correct drivers.objects";
@@ -43,7 +44,9 @@ std::vector<Finding> ExamineRights(stores::ObjectStore& store, config::ObjectsTy
   const std::string bytes = "a probe of sightline doctor; it may be deleted";
   std::vector<Finding> findings;
   const auto step = [&](const char* right, const Status& done) {
-    if (!done) findings.push_back({"objects", Health::kProblem, std::string("cannot ") + right + ": " + done.error().message, Remedy(done.error(), type)});
+    if (!done)
+      findings.push_back(
+          {"objects", Health::kProblem, std::string("cannot ") + right + ": " + done.error().message, Remedy(done.error(), type)});
     return done.has_value();
   };
   const auto put = store.Put(key, bytes, stores::PutCondition::IfAbsent());
@@ -54,7 +57,8 @@ std::vector<Finding> ExamineRights(stores::ObjectStore& store, config::ObjectsTy
                                       : Status(Fail(ErrorKind::kCorruption, "other bytes came back than were put")));
   const auto again = store.Put(key, bytes, stores::PutCondition::IfAbsent());
   if (again || again.error().kind != ErrorKind::kAlreadyExists) {
-    findings.push_back({"objects", Health::kProblem, "puts on a condition are not kept to: a second put of an object that must be new went through",
+    findings.push_back({"objects", Health::kProblem,
+                        "puts on a condition are not kept to: a second put of an object that must be new went through",
                         "several workers would overwrite each other's state: use a service with conditional writes"});
   }
   step("delete", store.Delete(key));
@@ -63,7 +67,8 @@ std::vector<Finding> ExamineRights(stores::ObjectStore& store, config::ObjectsTy
 
 Finding ExamineSkew(std::chrono::milliseconds skew) {
   const auto size = std::chrono::abs(skew);
-  const std::string found = "the service's clock is " + std::to_string(size.count() / 1000) + " s " + (skew.count() > 0 ? "ahead of" : "behind") + " this machine's";
+  const std::string found = "the service's clock is " + std::to_string(size.count() / 1000) + " s " +
+                            (skew.count() > 0 ? "ahead of" : "behind") + " this machine's";
   if (size < kSkewWarning) return {"objects clock", Health::kGood, "agrees with this machine's", ""};
   return {"objects clock", size < kSkewProblem ? Health::kWarning : Health::kProblem, found,
           "run an NTP client on both: signatures are refused when the clocks differ too much"};
@@ -100,7 +105,8 @@ std::vector<Finding> ExamineObjects(const World& world, const config::Config& co
   if (settings.endpoint.starts_with("http://")) {
     const auto endpoint = config::ParseEndpoint(settings.endpoint.substr(7));
     if (!endpoint || !endpoint->loopback()) {
-      findings.push_back({"objects TLS", Health::kWarning, "objects travel unencrypted to " + settings.endpoint, "use https://, with drivers.objects.tls_ca"});
+      findings.push_back({"objects TLS", Health::kWarning, "objects travel unencrypted to " + settings.endpoint,
+                          "use https://, with drivers.objects.tls_ca"});
     }
   }
   return findings;

@@ -37,7 +37,8 @@ std::string Sha256(std::string_view bytes) {
 std::string Hmac(const std::string& key, const std::string& text) {
   unsigned char digest[EVP_MAX_MD_SIZE];
   unsigned int size = 0;
-  HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()), reinterpret_cast<const unsigned char*>(text.data()), text.size(), digest, &size);
+  HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()), reinterpret_cast<const unsigned char*>(text.data()), text.size(), digest,
+       &size);
   return {reinterpret_cast<char*>(digest), size};
 }
 
@@ -67,13 +68,13 @@ std::string SignedHead(const std::string& method, const std::string& path, const
   const std::string digest = Hex(Sha256(body));
   const std::string scope = date + "/us-east-1/s3/aws4_request";
   const std::string names = "host;x-amz-content-sha256;x-amz-date";
-  const std::string canonical = method + "\n" + path + "\n\nhost:" + host + "\nx-amz-content-sha256:" + digest + "\nx-amz-date:" + time + "\n\n" +
-                                names + "\n" + digest;
+  const std::string canonical = method + "\n" + path + "\n\nhost:" + host + "\nx-amz-content-sha256:" + digest + "\nx-amz-date:" + time +
+                                "\n\n" + names + "\n" + digest;
   const std::string to_sign = std::string("AWS4-HMAC-SHA256\n") + time + "\n" + scope + "\n" + Hex(Sha256(canonical));
   const std::string key = Hmac(Hmac(Hmac(Hmac(std::string("AWS4") + secret, date), "us-east-1"), "s3"), "aws4_request");
-  return method + " " + path + " HTTP/1.1\r\nHost: " + host + "\r\nContent-Length: " + std::to_string(body.size()) + "\r\nx-amz-date: " + time +
-         "\r\nx-amz-content-sha256: " + digest + "\r\nAuthorization: AWS4-HMAC-SHA256 Credential=" + access + "/" + scope +
-         ", SignedHeaders=" + names + ", Signature=" + Hex(Hmac(key, to_sign)) + "\r\n\r\n";
+  return method + " " + path + " HTTP/1.1\r\nHost: " + host + "\r\nContent-Length: " + std::to_string(body.size()) +
+         "\r\nx-amz-date: " + time + "\r\nx-amz-content-sha256: " + digest + "\r\nAuthorization: AWS4-HMAC-SHA256 Credential=" + access +
+         "/" + scope + ", SignedHeaders=" + names + ", Signature=" + Hex(Hmac(key, to_sign)) + "\r\n\r\n";
 }
 
 // A connection that is kept open; one thread's.

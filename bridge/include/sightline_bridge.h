@@ -77,8 +77,8 @@ enum { SL_PUT_ANYHOW = 0, SL_PUT_IF_ABSENT = 1, SL_PUT_IF_MATCH = 2 };
 sl_objects* sl_objects_open(const sl_option* options, size_t count, sl_error* error);
 void sl_objects_close(sl_objects* store);
 
-bool sl_objects_put(const sl_objects* store, sl_text key, sl_text bytes, int32_t condition, sl_text etag, sl_object_sink sink, void* context,
-                    sl_error* error);
+bool sl_objects_put(const sl_objects* store, sl_text key, sl_text bytes, int32_t condition, sl_text etag, sl_object_sink sink,
+                    void* context, sl_error* error);
 // `length` UINT64_MAX: from `offset` to the end. `etag` empty: whatever is there.
 bool sl_objects_get(const sl_objects* store, sl_text key, uint64_t offset, uint64_t length, sl_text etag, sl_room room, sl_object_sink sink,
                     void* context, sl_error* error);

@@ -8,7 +8,10 @@
 //! by one rename. The contents go from there to the object's name by another rename, so that whoever lost the lock meanwhile finds
 //! nothing to rename: that is what fences. Plain puts take no lock: do not mix the two on one key.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod conditional;
+mod listing;
+mod upload;
+
 use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -17,20 +20,13 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use hdfs_native::client::FileStatus;
-use hdfs_native::file::FileWriter;
 use hdfs_native::{Client, ClientBuilder, HdfsError, WriteOptions};
-use tokio::sync::Mutex;
 
 use crate::error::{Error, Kind, Result};
 use crate::options::{Options, Patience};
 use crate::store::{Condition, Fetched, HIDDEN, Listing, Meta, Range, Store, Upload, random_id};
 
-/// A lock that is older belongs to somebody who is gone. Breaking one that is not costs its owner another try, and nothing else.
-const LOCK_AGE_MAX: Duration = Duration::from_secs(15);
 const LEFT_OVER: Duration = Duration::from_secs(24 * 3600);
-/// Parts of an upload that came before their turn.
-const EARLY_BYTES_MAX: usize = 512 << 20;
-const PAGE: usize = 1000;
 
 #[derive(Clone)]
 pub struct Hdfs(Arc<Inner>);
@@ -46,7 +42,8 @@ impl Hdfs {
     pub fn open(mut options: Options, io: tokio::runtime::Handle) -> Result<Self> {
         let patience = Patience::take(&mut options)?;
         let url = options.text("url")?.trim_end_matches('/').to_string();
-        let rest = url.strip_prefix("hdfs://").ok_or_else(|| Error::new(Kind::InvalidArgument, format!("{url} does not begin with hdfs://")))?;
+        let rest =
+            url.strip_prefix("hdfs://").ok_or_else(|| Error::new(Kind::InvalidArgument, format!("{url} does not begin with hdfs://")))?;
         let (authority, base) = match rest.split_once('/') {
             Some((authority, base)) => (authority, format!("/{base}")),
             None => (rest, String::new()),
@@ -94,7 +91,9 @@ fn explain(error: HdfsError) -> Error {
             "DSQuotaExceededException" | "NSQuotaExceededException" | "QuotaExceededException" => Kind::ResourceExhausted,
             "SafeModeException" | "StandbyException" | "RetriableException" | "NotReplicatedYetException" => Kind::Unavailable,
             "InvalidToken" | "SaslException" => Kind::Unauthenticated,
-            _ if text.contains("is a directory") || text.contains("must be both") || text.contains("is non-empty") => Kind::FailedPrecondition,
+            _ if text.contains("is a directory") || text.contains("must be both") || text.contains("is non-empty") => {
+                Kind::FailedPrecondition
+            }
             _ if text.contains("could only be written to 0") => Kind::Unavailable,
             _ => Kind::Internal,
         },
@@ -112,12 +111,6 @@ fn etag(status: &FileStatus) -> String {
     format!("{:x}-{:x}", status.modification_time, status.length)
 }
 
-/// A name of a fixed length for a key of any.
-fn digest(key: &str) -> String {
-    let sum = openssl::hash::hash(openssl::hash::MessageDigest::sha256(), key.as_bytes());
-    sum.map_or_else(|_| "all".to_string(), |sum| sum.iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
 fn now_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64
 }
@@ -130,7 +123,7 @@ impl Inner {
         Ok(format!("{}/{key}", self.base))
     }
 
-    fn within(&self, key: &str, error: Error) -> Error {
+    pub(super) fn within(&self, key: &str, error: Error) -> Error {
         error.within(&format!("{}/{key}", self.url))
     }
 
@@ -164,12 +157,12 @@ impl Inner {
         }
     }
 
-    async fn status(&self, path: &str) -> Result<FileStatus> {
+    pub(super) async fn status(&self, path: &str) -> Result<FileStatus> {
         self.again(|| self.client.get_file_info(path)).await
     }
 
     /// The status of an object; a directory is none.
-    async fn object(&self, path: &str) -> Result<FileStatus> {
+    pub(super) async fn object(&self, path: &str) -> Result<FileStatus> {
         let none = || Error::new(Kind::NotFound, "there is no such object");
         match self.status(path).await {
             Ok(status) if status.isdir => Err(none()),
@@ -178,7 +171,7 @@ impl Inner {
         }
     }
 
-    fn hidden(&self, name: &str) -> String {
+    pub(super) fn hidden(&self, name: &str) -> String {
         format!("{}/{HIDDEN}{name}", self.base)
     }
 
@@ -190,7 +183,7 @@ impl Inner {
     }
 
     /// Writes the file, again in full when that fails for a while.
-    async fn stage(&self, path: &str, bytes: &Bytes) -> Result<()> {
+    pub(super) async fn stage(&self, path: &str, bytes: &Bytes) -> Result<()> {
         let start = Instant::now();
         let mut retries = 0;
         loop {
@@ -205,7 +198,7 @@ impl Inner {
     }
 
     /// Renames, and makes the directories above where they are missing.
-    async fn rename(&self, from: &str, to: &str, overwrite: bool) -> Result<()> {
+    pub(super) async fn rename(&self, from: &str, to: &str, overwrite: bool) -> Result<()> {
         let first = self.within_time(self.client.rename(from, to, overwrite)).await;
         let Err(error) = first else { return Ok(()) };
         if error.kind != Kind::NotFound {
@@ -237,7 +230,7 @@ impl Inner {
     }
 
     /// After a rename that failed: it may have been done, and its answer lost.
-    async fn renamed(&self, from: &str, to: &str, made: &str, error: Error) -> Result<String> {
+    pub(super) async fn renamed(&self, from: &str, to: &str, made: &str, error: Error) -> Result<String> {
         if !matches!(error.kind, Kind::Unavailable | Kind::DeadlineExceeded | Kind::NotFound) {
             return Err(self.directory_in_the_way(to, error).await);
         }
@@ -252,110 +245,21 @@ impl Inner {
     }
 
     /// A directory stands where the object is to be, or an object where a directory is.
-    async fn directory_in_the_way(&self, target: &str, error: Error) -> Error {
+    pub(super) async fn directory_in_the_way(&self, target: &str, error: Error) -> Error {
         match self.status(target).await {
             Ok(status) if status.isdir => {
                 Error::new(Kind::FailedPrecondition, "objects below this key exist, and on HDFS a name is a file or a directory")
             }
-            _ if error.kind == Kind::FailedPrecondition => {
-                Error::new(Kind::FailedPrecondition, format!("a part of the key is an object itself, and on HDFS a name is a file or a directory ({})", error.message))
-            }
+            _ if error.kind == Kind::FailedPrecondition => Error::new(
+                Kind::FailedPrecondition,
+                format!("a part of the key is an object itself, and on HDFS a name is a file or a directory ({})", error.message),
+            ),
             _ => error,
         }
     }
 
-    async fn put_if(&self, key: &str, target: &str, bytes: &Bytes, expected: Option<&str>) -> Result<String> {
-        // What must fail need not be written first.
-        self.expect(target, expected).await?;
-        let id = random_id();
-        let own = self.hidden(&format!("put-{id}"));
-        let lock = self.hidden(&format!("lock/{}", digest(key)));
-        let put = async {
-            self.stage(&format!("{own}/{id}"), bytes).await?;
-            self.lock(&own, &lock).await?;
-            let held = format!("{lock}/{id}");
-            let done = self.commit(&held, target, expected).await;
-            if done.is_err() {
-                let _ = self.within_time(self.client.delete(&held, false)).await;
-            }
-            // Not recursive: somebody else may have the lock by now.
-            let _ = self.within_time(self.client.delete(&lock, false)).await;
-            done
-        };
-        let done = put.await;
-        if done.is_err() {
-            let _ = self.within_time(self.client.delete(&own, true)).await;
-        }
-        done
-    }
-
-    async fn expect(&self, target: &str, expected: Option<&str>) -> Result<u64> {
-        match (self.object(target).await, expected) {
-            (Ok(_), None) => Err(Error::new(Kind::AlreadyExists, "there is an object already")),
-            (Ok(status), Some(wanted)) if etag(&status) == wanted => Ok(status.modification_time),
-            (Ok(_), Some(_)) => Err(Error::new(Kind::FailedPrecondition, "the object has another etag")),
-            (Err(error), Some(_)) if error.kind == Kind::NotFound => {
-                Err(Error::new(Kind::FailedPrecondition, "the object is gone, and has no etag to match"))
-            }
-            (Err(error), None) if error.kind == Kind::NotFound => Ok(0),
-            (Err(error), _) => Err(error),
-        }
-    }
-
-    async fn lock(&self, own: &str, lock: &str) -> Result<()> {
-        let start = Instant::now();
-        let mut tries = 0;
-        loop {
-            let error = match self.rename(own, lock, false).await {
-                Ok(()) => return Ok(()),
-                Err(error) if error.kind == Kind::AlreadyExists => error,
-                Err(error) => return Err(error),
-            };
-            if start.elapsed() > self.patience.retry_time_max.max(LOCK_AGE_MAX) {
-                return Err(Error::new(Kind::Unavailable, format!("others write the same key all the time ({})", error.message)));
-            }
-            if let Ok(status) = self.status(lock).await {
-                let entries = self.again(|| self.client.list_status(lock, false)).await.unwrap_or_default();
-                let age = now_ms().saturating_sub(status.modification_time);
-                if entries.is_empty() {
-                    let _ = self.within_time(self.client.delete(lock, false)).await;
-                    continue;
-                } else if Duration::from_millis(age) > LOCK_AGE_MAX {
-                    let _ = self.within_time(self.client.delete(lock, true)).await;
-                    continue;
-                }
-            }
-            tries += 1;
-            tokio::time::sleep(self.patience.pause(tries.min(3))).await;
-        }
-    }
-
-    async fn commit(&self, held: &str, target: &str, expected: Option<&str>) -> Result<String> {
-        let before = self.expect(target, expected).await?;
-        let mut status = self.status(held).await?;
-        if status.modification_time <= before {
-            // An etag of equal time and length would not tell the two apart.
-            self.again(|| self.client.set_times(held, before + 1, before + 1)).await?;
-            status.modification_time = before + 1;
-        }
-        let made = etag(&status);
-        match self.rename(held, target, expected.is_some()).await {
-            Ok(()) => Ok(made),
-            Err(error) if error.kind == Kind::AlreadyExists && expected.is_none() => match self.object(target).await {
-                Ok(_) => Err(Error::new(Kind::AlreadyExists, "there is an object already")),
-                Err(_) => Err(self.directory_in_the_way(target, error).await),
-            },
-            Err(error) => match self.renamed(held, target, &made, error).await {
-                Err(error) if error.kind == Kind::NotFound => {
-                    Err(Error::new(Kind::Unavailable, "it took too long, and somebody else took the key's lock over"))
-                }
-                result => result,
-            },
-        }
-    }
-
     /// What crashed or cut-off writers left behind.
-    async fn clean(&self) {
+    pub(super) async fn clean(&self) {
         let Ok(entries) = self.within_time(self.client.list_status(&self.hidden(""), false)).await else { return };
         for entry in entries {
             let age = now_ms().saturating_sub(entry.modification_time);
@@ -391,7 +295,10 @@ impl Store for Hdfs {
             let (offset, length) = match range {
                 None => (0, size),
                 Some(range) if range.offset >= size => {
-                    return Err(Error::new(Kind::OutOfRange, format!("the range begins at {}, and the object has {size} bytes", range.offset)));
+                    return Err(Error::new(
+                        Kind::OutOfRange,
+                        format!("the range begins at {}, and the object has {size} bytes", range.offset),
+                    ));
                 }
                 Some(range) => (range.offset, range.length.min(size - range.offset)),
             };
@@ -452,14 +359,7 @@ impl Store for Hdfs {
     }
 
     fn list(&self, prefix: &str, start_after: &str) -> Box<dyn Listing> {
-        // The directory that every such key lies in.
-        let directory = prefix.rsplit_once('/').map_or(String::new(), |(directory, _)| format!("{directory}/"));
-        Box::new(HdfsListing {
-            hdfs: self.clone(),
-            prefix: prefix.to_string(),
-            start_after: start_after.to_string(),
-            todo: BTreeSet::from([Entry { key: directory, meta: None }]),
-        })
+        Box::new(listing::HdfsListing::new(self.clone(), prefix, start_after))
     }
 
     async fn upload(&self, key: &str) -> Result<Box<dyn Upload>> {
@@ -468,172 +368,6 @@ impl Store for Hdfs {
         inner.clean().await;
         let staged = inner.hidden(&random_id());
         let writer = inner.within_time(inner.client.create(&staged, WriteOptions::default())).await.map_err(|e| inner.within(key, e))?;
-        Ok(Box::new(HdfsUpload {
-            inner,
-            key: key.to_string(),
-            target,
-            staged,
-            state: Mutex::new(UploadState { writer: Some(writer), next: 1, early: BTreeMap::new(), early_bytes: 0, broken: None }),
-        }))
-    }
-}
-
-/// An object, or a directory (whose key ends with '/') that is still to be looked into. In the order of keys.
-struct Entry {
-    key: String,
-    meta: Option<Meta>,
-}
-impl PartialEq for Entry {
-    fn eq(&self, other: &Self) -> bool {
-        self.key == other.key
-    }
-}
-impl Eq for Entry {}
-impl PartialOrd for Entry {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-impl Ord for Entry {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.key.as_bytes().cmp(other.key.as_bytes())
-    }
-}
-
-struct HdfsListing {
-    hdfs: Hdfs,
-    prefix: String,
-    start_after: String,
-    todo: BTreeSet<Entry>,
-}
-
-impl HdfsListing {
-    async fn look_into(&mut self, directory: &str) -> Result<()> {
-        let inner = &self.hdfs.0;
-        let path = format!("{}/{directory}", inner.base);
-        let path = if path == "/" { "/" } else { path.trim_end_matches('/') };
-        let entries = match inner.again(|| inner.client.list_status(path, false)).await {
-            Ok(entries) => entries,
-            // Not there, or gone meanwhile.
-            Err(error) if error.kind == Kind::NotFound => return Ok(()),
-            Err(error) => return Err(inner.within(directory, error)),
-        };
-        for status in entries {
-            if status.path == path {
-                continue; // a file was listed, not a directory
-            }
-            let name = status.path.rsplit('/').next().unwrap_or_default();
-            let mut key = format!("{directory}{name}");
-            if status.isdir {
-                key.push('/');
-                let may_match = key.starts_with(&self.prefix) || self.prefix.starts_with(&key);
-                // All keys below begin so: they are past `start_after` unless it is greater and does not begin so itself.
-                let passed = key.as_bytes() < self.start_after.as_bytes() && !self.start_after.starts_with(&key);
-                if may_match && !passed && key != HIDDEN {
-                    self.todo.insert(Entry { key, meta: None });
-                }
-            } else if key.starts_with(&self.prefix) && key.as_bytes() > self.start_after.as_bytes() {
-                let meta = Meta { key: key.clone(), etag: etag(&status), size: status.length as u64, modified_ms: status.modification_time as i64 };
-                self.todo.insert(Entry { key, meta: Some(meta) });
-            }
-        }
-        Ok(())
-    }
-}
-
-#[async_trait]
-impl Listing for HdfsListing {
-    async fn next(&mut self) -> Result<Vec<Meta>> {
-        let mut objects = Vec::new();
-        while objects.len() < PAGE {
-            match self.todo.pop_first() {
-                None => break,
-                Some(Entry { meta: Some(meta), .. }) => objects.push(meta),
-                Some(Entry { key, meta: None }) => self.look_into(&key).await?,
-            }
-        }
-        Ok(objects)
-    }
-}
-
-/// HDFS takes a file in order: a part that comes before its turn waits in memory.
-struct HdfsUpload {
-    inner: Arc<Inner>,
-    key: String,
-    target: String,
-    staged: String,
-    state: Mutex<UploadState>,
-}
-
-struct UploadState {
-    writer: Option<FileWriter>,
-    next: u32,
-    early: BTreeMap<u32, Bytes>,
-    early_bytes: usize,
-    broken: Option<Error>,
-}
-
-impl HdfsUpload {
-    fn ended(&self) -> Error {
-        self.inner.within(&self.key, Error::new(Kind::FailedPrecondition, "the upload was completed or aborted"))
-    }
-}
-
-#[async_trait]
-impl Upload for HdfsUpload {
-    async fn part(&self, number: u32, bytes: Bytes) -> Result<()> {
-        let mut guard = self.state.lock().await;
-        let state = &mut *guard;
-        if let Some(error) = &state.broken {
-            return Err(error.clone());
-        }
-        let Some(writer) = state.writer.as_mut() else { return Err(self.ended()) };
-        if number < state.next {
-            return Err(Error::new(Kind::InvalidArgument, format!("part {number} was put already")));
-        }
-        if number > state.next && state.early_bytes + bytes.len() > EARLY_BYTES_MAX {
-            return Err(Error::new(Kind::ResourceExhausted, format!("part {number} comes too early: put part {} first", state.next)));
-        }
-        state.early_bytes += bytes.len();
-        state.early.insert(number, bytes);
-        while let Some(bytes) = state.early.remove(&state.next) {
-            state.early_bytes -= bytes.len();
-            if let Err(error) = self.inner.within_time(writer.write_bytes(bytes)).await {
-                let error = self.inner.within(&self.key, error).within(&format!("part {}", state.next));
-                state.broken = Some(error.clone());
-                return Err(error);
-            }
-            state.next += 1;
-        }
-        Ok(())
-    }
-
-    async fn complete(&self) -> Result<String> {
-        let mut state = self.state.lock().await;
-        if let Some(error) = &state.broken {
-            return Err(error.clone());
-        }
-        if let Some((number, _)) = state.early.first_key_value() {
-            return Err(Error::new(Kind::FailedPrecondition, format!("part {number} is there and part {} is not", state.next)));
-        }
-        let Some(mut writer) = state.writer.take() else { return Err(self.ended()) };
-        let inner = &self.inner;
-        let complete = async {
-            inner.within_time(writer.close()).await?;
-            let made = etag(&inner.status(&self.staged).await?);
-            match inner.rename(&self.staged, &self.target, true).await {
-                Ok(()) => Ok(made),
-                Err(error) => inner.renamed(&self.staged, &self.target, &made, error).await,
-            }
-        };
-        complete.await.map_err(|e| inner.within(&self.key, e))
-    }
-
-    async fn abort(&self) -> Result<()> {
-        let mut state = self.state.lock().await;
-        drop(state.writer.take());
-        state.early.clear();
-        let inner = &self.inner;
-        inner.again(|| inner.client.delete(&self.staged, false)).await.map(|_| ()).map_err(|e| inner.within(&self.key, e))
+        Ok(Box::new(upload::HdfsUpload::new(inner, key, target, staged, writer)))
     }
 }

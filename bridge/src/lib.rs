@@ -256,7 +256,13 @@ pub unsafe extern "C" fn sl_objects_get(
 }
 
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn sl_objects_head(store: *const SlObjects, key: Text, sink: Sink, context: *mut c_void, error: *mut SlError) -> bool {
+pub unsafe extern "C" fn sl_objects_head(
+    store: *const SlObjects,
+    key: Text,
+    sink: Sink,
+    context: *mut c_void,
+    error: *mut SlError,
+) -> bool {
     let done = unsafe {
         guarded(error, || {
             let meta = wait((*store).0.head(&key.text()?))?;

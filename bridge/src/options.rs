@@ -33,9 +33,7 @@ impl Options {
     pub fn number(&mut self, name: &str, otherwise: u64) -> Result<u64> {
         match self.take(name) {
             None => Ok(otherwise),
-            Some(text) => {
-                text.parse().map_err(|_| Error::new(Kind::InvalidArgument, format!("the option {name} is a number, not {text}")))
-            }
+            Some(text) => text.parse().map_err(|_| Error::new(Kind::InvalidArgument, format!("the option {name} is a number, not {text}"))),
         }
     }
     pub fn none_left(&self) -> Result<()> {
@@ -66,11 +64,7 @@ impl Patience {
     }
     pub fn retry_config(&self) -> RetryConfig {
         RetryConfig {
-            backoff: BackoffConfig {
-                init_backoff: Duration::from_millis(100),
-                max_backoff: Duration::from_secs(10),
-                base: 2.0,
-            },
+            backoff: BackoffConfig { init_backoff: Duration::from_millis(100), max_backoff: Duration::from_secs(10), base: 2.0 },
             max_retries: self.retries_max as usize,
             retry_timeout: self.retry_time_max,
         }

@@ -116,7 +116,12 @@ impl Place {
                 let what = format!("there is no bucket {}; make it, or correct drivers.objects.bucket", self.bucket);
                 return (Kind::FailedPrecondition, what);
             }
-            "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "InvalidToken" | "ExpiredToken" | "TokenRefreshRequired" | "InvalidClientTokenId" => {
+            "InvalidAccessKeyId"
+            | "SignatureDoesNotMatch"
+            | "InvalidToken"
+            | "ExpiredToken"
+            | "TokenRefreshRequired"
+            | "InvalidClientTokenId" => {
                 let what = format!("{said}; correct drivers.objects.access_key, .secret_key and .session_token");
                 return (Kind::Unauthenticated, what);
             }
@@ -141,11 +146,16 @@ impl Place {
             }
             object_store::Error::Unauthenticated { .. } => (Kind::Unauthenticated, said),
             _ => match facts.status {
-                Some(301 | 302 | 307 | 308) => (Kind::InvalidArgument, "answers with a redirect; correct drivers.objects.region and .endpoint".to_string()),
+                Some(301 | 302 | 307 | 308) => {
+                    (Kind::InvalidArgument, "answers with a redirect; correct drivers.objects.region and .endpoint".to_string())
+                }
                 Some(status) => (kind_of_status(status), format!("{said} (HTTP {status})")),
                 None if facts.text.contains("169.254.") || facts.text.contains("credential") => (
                     Kind::Unauthenticated,
-                    format!("no credentials: set drivers.objects.access_key and .secret_key, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY ({})", facts.message),
+                    format!(
+                        "no credentials: set drivers.objects.access_key and .secret_key, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY ({})",
+                        facts.message
+                    ),
                 ),
                 None if facts.text.contains("BareRedirect") || facts.text.contains("without LOCATION") => {
                     (Kind::InvalidArgument, "answers with a redirect; correct drivers.objects.region".to_string())
@@ -319,16 +329,16 @@ impl Listing for S3Listing {
         let hidden = format!("{}{HIDDEN}", self.place.root);
         // A page may hold nothing that is shown.
         while !self.ended {
-            let options = PaginatedListOptions {
-                offset: self.start_after.clone(),
-                page_token: self.token.take(),
-                ..Default::default()
-            };
+            let options = PaginatedListOptions { offset: self.start_after.clone(), page_token: self.token.take(), ..Default::default() };
             let prefix = (!self.prefix.is_empty()).then_some(self.prefix.as_str());
             let page = self.place.s3.list_paginated(prefix, options).await.map_err(|e| {
                 let error = self.place.error("", e);
                 // Nothing that is listed can be missing but the bucket; not every server says its name.
-                if error.kind == Kind::NotFound { Error::new(Kind::FailedPrecondition, format!("there is no bucket {}", self.place.bucket)) } else { error }
+                if error.kind == Kind::NotFound {
+                    Error::new(Kind::FailedPrecondition, format!("there is no bucket {}", self.place.bucket))
+                } else {
+                    error
+                }
             })?;
             self.token = page.page_token;
             self.ended = self.token.is_none();

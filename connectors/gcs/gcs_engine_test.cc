@@ -13,6 +13,8 @@
 namespace sightline::gcs {
 namespace {
 
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
 using stores::PutCondition;
 using stores::testing::Engine;
 using stores::testing::FaultProxy;
@@ -22,8 +24,6 @@ using stores::testing::ObjectsCase;
 using stores::testing::ObjectsCaseName;
 using stores::testing::ObjectsConformance;
 using stores::testing::ObjectsHarness;
-using std::chrono::milliseconds;
-using std::chrono::steady_clock;
 
 constexpr const char* kBucket = "sightline-test";
 
@@ -47,7 +47,10 @@ Options OptionsFor(std::uint16_t to) {
           .prefix = "test/" + std::to_string(runtime::SystemEntropy()),
           .endpoint = "http://127.0.0.1:" + std::to_string(to),
           .credentials = Credentials::kAnonymous,
-          .patience = {.connect_timeout = milliseconds(2000), .request_timeout = milliseconds(20'000), .retries_max = 4, .retry_time_max = milliseconds(20'000)}};
+          .patience = {.connect_timeout = milliseconds(2000),
+                       .request_timeout = milliseconds(20'000),
+                       .retries_max = 4,
+                       .retry_time_max = milliseconds(20'000)}};
 }
 
 std::unique_ptr<bridge::ObjectStore> MustOpen(const Options& options) {
@@ -102,7 +105,8 @@ TEST_F(GcsTest, AServerThatIsDownIsUnavailable) {
 TEST_F(GcsTest, ASlowServerIsGivenUpInTime) {
   FaultProxy proxy(port);
   options_.endpoint = "http://127.0.0.1:" + std::to_string(proxy.port());
-  options_.patience = {.connect_timeout = milliseconds(500), .request_timeout = milliseconds(500), .retries_max = 1, .retry_time_max = milliseconds(5000)};
+  options_.patience = {
+      .connect_timeout = milliseconds(500), .request_timeout = milliseconds(500), .retries_max = 1, .retry_time_max = milliseconds(5000)};
   const auto store = MustOpen(options_);
   ASSERT_OK(store->Put("key", "bytes"));
   proxy.Stall();
@@ -156,7 +160,8 @@ TEST_F(GcsTest, AKeyThatIsNoneIsSaid) {
   options_.service_account = "{\"type\": \"service_account\"}";
   const auto store = Open(options_);
   ASSERT_FALSE(store.has_value());
-  EXPECT_TRUE(store.error().kind == ErrorKind::kUnauthenticated || store.error().kind == ErrorKind::kInvalidArgument) << store.error().ToString();
+  EXPECT_TRUE(store.error().kind == ErrorKind::kUnauthenticated || store.error().kind == ErrorKind::kInvalidArgument)
+      << store.error().ToString();
 }
 
 }  // namespace

@@ -14,6 +14,8 @@
 namespace sightline::hdfs {
 namespace {
 
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
 using stores::PutCondition;
 using stores::testing::Engine;
 using stores::testing::FreePort;
@@ -22,8 +24,6 @@ using stores::testing::ObjectsCase;
 using stores::testing::ObjectsCaseName;
 using stores::testing::ObjectsConformance;
 using stores::testing::ObjectsHarness;
-using std::chrono::milliseconds;
-using std::chrono::steady_clock;
 
 std::uint16_t port = 0;
 std::unique_ptr<Engine> server;
@@ -43,7 +43,10 @@ std::string FreshBase() { return "/test/" + std::to_string(runtime::SystemEntrop
 
 Options OptionsFor(const std::string& base) {
   return {.url = "hdfs://127.0.0.1:" + std::to_string(port) + base,
-          .patience = {.connect_timeout = milliseconds(2000), .request_timeout = milliseconds(20'000), .retries_max = 4, .retry_time_max = milliseconds(20'000)}};
+          .patience = {.connect_timeout = milliseconds(2000),
+                       .request_timeout = milliseconds(20'000),
+                       .retries_max = 4,
+                       .retry_time_max = milliseconds(20'000)}};
 }
 
 std::unique_ptr<bridge::ObjectStore> MustOpen(const Options& options) {
@@ -64,7 +67,8 @@ class Harness final : public ObjectsHarness {
 };
 
 INSTANTIATE_TEST_SUITE_P(Hdfs, ObjectsConformance,
-                         ::testing::Values(ObjectsCase{.name = "Hadoop", .make = [] { return std::make_unique<Harness>(OptionsFor(FreshBase())); }, .colons = false}),
+                         ::testing::Values(ObjectsCase{
+                             .name = "Hadoop", .make = [] { return std::make_unique<Harness>(OptionsFor(FreshBase())); }, .colons = false}),
                          ObjectsCaseName);
 
 // The processes of the name node and the data node, as the script says them.
@@ -111,7 +115,8 @@ TEST(HdfsTest, WhatOthersPutThereIsReadAndWhatWePutIsReadByOthers) {
 
 TEST(HdfsTest, APausedNameNodeIsGivenUpInTime) {
   Options options = OptionsFor(FreshBase());
-  options.patience = {.connect_timeout = milliseconds(1000), .request_timeout = milliseconds(1000), .retries_max = 1, .retry_time_max = milliseconds(3000)};
+  options.patience = {
+      .connect_timeout = milliseconds(1000), .request_timeout = milliseconds(1000), .retries_max = 1, .retry_time_max = milliseconds(3000)};
   const auto store = MustOpen(options);
   ASSERT_OK(store->Put("key", "bytes"));
   const pid_t name_node = Processes().first;
@@ -130,7 +135,8 @@ TEST(HdfsTest, AServerThatIsDownIsUnavailableAndComesBack) {
   const auto before = MustOpen(options);
   ASSERT_OK(before->Put("key", "bytes"));
   ASSERT_TRUE(server->Stop());
-  options.patience = {.connect_timeout = milliseconds(1000), .request_timeout = milliseconds(5000), .retries_max = 1, .retry_time_max = milliseconds(3000)};
+  options.patience = {
+      .connect_timeout = milliseconds(1000), .request_timeout = milliseconds(5000), .retries_max = 1, .retry_time_max = milliseconds(3000)};
   const auto store = MustOpen(options);
   const auto start = steady_clock::now();
   const auto get = store->Get("key");

@@ -14,6 +14,8 @@
 namespace sightline::s3 {
 namespace {
 
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
 using stores::ObjectInfo;
 using stores::PutCondition;
 using stores::testing::Engine;
@@ -26,8 +28,6 @@ using stores::testing::ObjectsConformance;
 using stores::testing::ObjectsHarness;
 using stores::testing::ScratchDirectory;
 using stores::testing::Validity;
-using std::chrono::milliseconds;
-using std::chrono::steady_clock;
 
 constexpr const char* kBucket = "sightline-test";
 
@@ -47,8 +47,7 @@ class ServersEnvironment final : public ::testing::Environment {
     servers = std::make_unique<Servers>();
     servers->s3 = std::make_unique<Engine>(
         "s3", std::map<std::string, std::string>{{"S3_PORT", std::to_string(servers->s3_port)}, {"S3_DATA", servers->root.path()}});
-    servers->moto =
-        std::make_unique<Engine>("moto", std::map<std::string, std::string>{{"MOTO_PORT", std::to_string(servers->moto_port)}});
+    servers->moto = std::make_unique<Engine>("moto", std::map<std::string, std::string>{{"MOTO_PORT", std::to_string(servers->moto_port)}});
     ASSERT_TRUE(servers->s3->Start());
     ASSERT_TRUE(servers->s3->Run(std::string("bucket ") + kBucket));
     ASSERT_TRUE(servers->moto->Start());
@@ -66,7 +65,10 @@ Options OptionsFor(std::uint16_t port) {
           .endpoint = "http://127.0.0.1:" + std::to_string(port),
           .access_key = "sightline",
           .secret_key = "sightline-secret",
-          .patience = {.connect_timeout = milliseconds(2000), .request_timeout = milliseconds(20'000), .retries_max = 5, .retry_time_max = milliseconds(20'000)}};
+          .patience = {.connect_timeout = milliseconds(2000),
+                       .request_timeout = milliseconds(20'000),
+                       .retries_max = 5,
+                       .retry_time_max = milliseconds(20'000)}};
 }
 
 std::unique_ptr<bridge::ObjectStore> MustOpen(const Options& options) {
@@ -92,13 +94,12 @@ std::unique_ptr<ObjectsHarness> WithChecksum(Checksum checksum) {
   return std::make_unique<Harness>(options);
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    S3, ObjectsConformance,
-    ::testing::Values(ObjectsCase{"Versitygw", [] { return std::make_unique<Harness>(OptionsFor(servers->s3_port)); }},
-                      ObjectsCase{"VersitygwSha256", [] { return WithChecksum(Checksum::kSha256); }},
-                      ObjectsCase{"VersitygwCrc64", [] { return WithChecksum(Checksum::kCrc64Nvme); }},
-                      ObjectsCase{"Moto", [] { return std::make_unique<Harness>(OptionsFor(servers->moto_port)); }}),
-    ObjectsCaseName);
+INSTANTIATE_TEST_SUITE_P(S3, ObjectsConformance,
+                         ::testing::Values(ObjectsCase{"Versitygw", [] { return std::make_unique<Harness>(OptionsFor(servers->s3_port)); }},
+                                           ObjectsCase{"VersitygwSha256", [] { return WithChecksum(Checksum::kSha256); }},
+                                           ObjectsCase{"VersitygwCrc64", [] { return WithChecksum(Checksum::kCrc64Nvme); }},
+                                           ObjectsCase{"Moto", [] { return std::make_unique<Harness>(OptionsFor(servers->moto_port)); }}),
+                         ObjectsCaseName);
 
 class S3Test : public ::testing::Test {
  protected:
@@ -183,7 +184,8 @@ TEST_F(S3Test, AServerThatIsDownIsUnavailableAndComesBack) {
 TEST_F(S3Test, ASlowServerIsGivenUpInTime) {
   FaultProxy proxy(servers->s3_port);
   options_.endpoint = "http://127.0.0.1:" + std::to_string(proxy.port());
-  options_.patience = {.connect_timeout = milliseconds(500), .request_timeout = milliseconds(500), .retries_max = 1, .retry_time_max = milliseconds(5000)};
+  options_.patience = {
+      .connect_timeout = milliseconds(500), .request_timeout = milliseconds(500), .retries_max = 1, .retry_time_max = milliseconds(5000)};
   const auto store = MustOpen(options_);
   ASSERT_OK(store->Put("key", "bytes"));
   proxy.Stall();

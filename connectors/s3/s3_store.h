@@ -14,18 +14,18 @@ enum class Credentials : std::uint8_t { kAuto, kAnonymous };       // auto: the 
 enum class Checksum : std::uint8_t { kNone, kSha256, kCrc64Nvme };
 
 struct Options {
-  std::string bucket;
-  std::string prefix;    // all keys lie below it; may be empty
-  std::string region;    // empty: us-east-1
-  std::string endpoint;  // "https://host:port"; empty: Amazon's
+  std::string bucket = {};
+  std::string prefix = {};    // all keys lie below it; may be empty
+  std::string region = {};    // empty: us-east-1
+  std::string endpoint = {};  // "https://host:port"; empty: Amazon's
   Addressing addressing = Addressing::kAuto;
   Credentials credentials = Credentials::kAuto;
-  std::string access_key;  // empty: AWS_ACCESS_KEY_ID and the like, web identity, container or machine role
-  std::string secret_key;
-  std::string session_token;
+  std::string access_key = {};  // empty: AWS_ACCESS_KEY_ID and the like, web identity, container or machine role
+  std::string secret_key = {};
+  std::string session_token = {};
   Checksum checksum = Checksum::kNone;  // kept with the object; on its way every body is covered by its signature
-  std::string ca_pem;                   // certificates to trust beside the system's
-  bridge::Patience patience;
+  std::string ca_pem = {};                   // certificates to trust beside the system's
+  bridge::Patience patience = {};
 };
 
 // kInvalidArgument for options that cannot be; talks to nobody.

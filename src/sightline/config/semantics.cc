@@ -111,13 +111,27 @@ void Semantics::CheckObjects() {
     std::string_view name;
     std::uint8_t types;
   };
-  constexpr Setting kSettings[] = {
-      {"bucket", kS3 | kGcs},        {"prefix", kS3 | kGcs},          {"endpoint", kS3 | kGcs},       {"region", kS3},
-      {"addressing", kS3},           {"credentials", kS3 | kGcs},     {"access_key", kS3},            {"secret_key", kS3},
-      {"session_token", kS3},        {"checksum", kS3},               {"service_account", kGcs},      {"url", kHdfs},
-      {"user", kHdfs},               {"hadoop_conf", kHdfs},          {"principal", kHdfs},           {"keytab", kHdfs},
-      {"tls_ca", kS3 | kGcs},        {"connect_timeout", kS3 | kGcs}, {"request_timeout", kS3 | kGcs | kHdfs},
-      {"retries_max", kS3 | kGcs | kHdfs}, {"retry_time_max", kS3 | kGcs | kHdfs}};
+  constexpr Setting kSettings[] = {{"bucket", kS3 | kGcs},
+                                   {"prefix", kS3 | kGcs},
+                                   {"endpoint", kS3 | kGcs},
+                                   {"region", kS3},
+                                   {"addressing", kS3},
+                                   {"credentials", kS3 | kGcs},
+                                   {"access_key", kS3},
+                                   {"secret_key", kS3},
+                                   {"session_token", kS3},
+                                   {"checksum", kS3},
+                                   {"service_account", kGcs},
+                                   {"url", kHdfs},
+                                   {"user", kHdfs},
+                                   {"hadoop_conf", kHdfs},
+                                   {"principal", kHdfs},
+                                   {"keytab", kHdfs},
+                                   {"tls_ca", kS3 | kGcs},
+                                   {"connect_timeout", kS3 | kGcs},
+                                   {"request_timeout", kS3 | kGcs | kHdfs},
+                                   {"retries_max", kS3 | kGcs | kHdfs},
+                                   {"retry_time_max", kS3 | kGcs | kHdfs}};
   constexpr std::string_view kTypes[] = {"files", "s3", "gcs", "hdfs"};
   const auto type = static_cast<std::size_t>(objects.type);
   const auto bit = static_cast<std::uint8_t>(type == 0 ? 0 : 1 << (type - 1));
@@ -151,7 +165,8 @@ void Semantics::CheckObjects() {
       Report("drivers.objects.url", Quoted(objects.url) + " is not a place in HDFS", "for example hdfs://namenode:8020/sightline");
     }
   }
-  for (const auto& [name, file] : {std::pair("tls_ca", objects.tls_ca), std::pair("keytab", objects.keytab), std::pair("hadoop_conf", objects.hadoop_conf)}) {
+  for (const auto& [name, file] :
+       {std::pair("tls_ca", objects.tls_ca), std::pair("keytab", objects.keytab), std::pair("hadoop_conf", objects.hadoop_conf)}) {
     if (file.empty()) continue;
     const auto exists = files_.Exists(file);
     if (exists && !*exists) Report("drivers.objects." + std::string(name), "there is no " + file);
@@ -166,7 +181,8 @@ void Semantics::CheckEndpoint() {
   const std::size_t scheme = objects.endpoint.find("://");
   const std::string rest = scheme == std::string::npos ? "" : objects.endpoint.substr(scheme + 3);
   if ((!plain && !objects.endpoint.starts_with("https://")) || rest.empty() || rest.find('/') < rest.size() - 1) {
-    Report("drivers.objects.endpoint", Quoted(objects.endpoint) + " is not the address of a service", "for example https://minio.example.com:9000");
+    Report("drivers.objects.endpoint", Quoted(objects.endpoint) + " is not the address of a service",
+           "for example https://minio.example.com:9000");
     return;
   }
   // Whoever sees one request with a bearer token can do the rest.

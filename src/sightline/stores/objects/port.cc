@@ -7,11 +7,13 @@ namespace sightline::stores {
 
 Status ValidatePart(std::uint32_t number, std::uint64_t size, std::uint64_t part_bytes) {
   if (number < 1 || number > kPartsMax) {
-    return Fail(ErrorKind::kInvalidArgument, "part " + std::to_string(number) + ": parts are numbered from 1 to " + std::to_string(kPartsMax));
+    return Fail(ErrorKind::kInvalidArgument,
+                "part " + std::to_string(number) + ": parts are numbered from 1 to " + std::to_string(kPartsMax));
   }
   if (size == 0 || size > part_bytes) {
-    return Fail(ErrorKind::kInvalidArgument, "part " + std::to_string(number) + " has " + std::to_string(size) + " bytes; the upload's parts have " +
-                                                 std::to_string(part_bytes) + ", the last of them at least 1");
+    return Fail(ErrorKind::kInvalidArgument, "part " + std::to_string(number) + " has " + std::to_string(size) +
+                                                 " bytes; the upload's parts have " + std::to_string(part_bytes) +
+                                                 ", the last of them at least 1");
   }
   return {};
 }

@@ -89,10 +89,10 @@ inline constexpr std::uint32_t kPartsMax = 10'000;
 //
 // A store that keeps directories (files, HDFS) cannot hold both "a" and "a/b": whichever comes second is kFailedPrecondition.
 //
-// Errors, besides those of each call: kInvalidArgument for a key that ValidateObjectKey refuses; kFailedPrecondition when the bucket is gone or
-// the server's certificate is not to be trusted; kPermissionDenied, kUnauthenticated; kUnavailable after all retries, kDeadlineExceeded
-// (a conditional put may have happened then: Head tells), kResourceExhausted when there is no room, all three safe to retry; kCorruption
-// when bytes arrive changed; kIo.
+// Errors, besides those of each call: kInvalidArgument for a key that ValidateObjectKey refuses; kFailedPrecondition when the bucket is
+// gone or the server's certificate is not to be trusted; kPermissionDenied, kUnauthenticated; kUnavailable after all retries,
+// kDeadlineExceeded (a conditional put may have happened then: Head tells), kResourceExhausted when there is no room, all three safe to
+// retry; kCorruption when bytes arrive changed; kIo.
 class ObjectStore {
  public:
   virtual ~ObjectStore() = default;

@@ -343,9 +343,7 @@ class FileUpload final : public ObjectUpload {
   }
 
  private:
-  Status Ended() const {
-    return Fail(ErrorKind::kFailedPrecondition, store_.PathOf(key_) + ": the upload was completed or aborted");
-  }
+  Status Ended() const { return Fail(ErrorKind::kFailedPrecondition, store_.PathOf(key_) + ": the upload was completed or aborted"); }
 
   FileObjectStore& store_;
   std::string key_;

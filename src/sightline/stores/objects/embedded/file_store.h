@@ -26,6 +26,9 @@ class FileObjectStore final : public ObjectStore {
   };
   static Result<std::unique_ptr<FileObjectStore>> Open(const runtime::Runtime& runtime, const std::string& directory, Access access);
 
+  using ObjectStore::Delete;
+  using ObjectStore::Get;
+  using ObjectStore::Put;
   Result<ObjectInfo> Put(const std::string& key, std::string_view bytes, const PutCondition& condition) override;
   Result<Object> Get(const std::string& key, const std::optional<ByteRange>& range, const std::string& if_match) override;
   Result<ObjectInfo> Head(const std::string& key) override;

@@ -69,7 +69,9 @@ TEST(FileStoreCrash, AnObjectIsTheOldOneOrTheNewOneWhereverThePowerGoes) {
         }
         const std::string bytes = Noise(1 + random.Below(3000), random.Next());
         const auto head = store->Head(key);
-        const PutCondition condition = random.OneIn(2) ? PutCondition::Anyhow() : head ? PutCondition::IfMatch(head->etag) : PutCondition::IfAbsent();
+        const PutCondition condition = random.OneIn(2) ? PutCondition::Anyhow()
+                                       : head          ? PutCondition::IfMatch(head->etag)
+                                                       : PutCondition::IfAbsent();
         const auto put = store->Put(key, bytes, condition);
         of_key.contents.insert(bytes);
         if (put) of_key.contents = {bytes};
@@ -90,7 +92,7 @@ TEST(FileStoreCrash, AnUploadIsThereAsAWholeOrNotAtAll) {
     World world(cut);
     auto store = world.Open();
     world.files.CutPowerAfter(cut);
-    const auto upload = store->StartUpload("snapshots/1", kPartBytesMin);
+    auto upload = store->StartUpload("snapshots/1", kPartBytesMin);
     Result<ObjectInfo> done = Fail(ErrorKind::kIo, "not begun");
     if (upload) {
       (void)(*upload)->PutPart(2, std::string_view(bytes).substr(kPartBytesMin));
@@ -99,7 +101,7 @@ TEST(FileStoreCrash, AnUploadIsThereAsAWholeOrNotAtAll) {
     }
     world.files.CutPower();
     const bool acknowledged = done.has_value();
-    if (upload) (*const_cast<Result<std::unique_ptr<ObjectUpload>>*>(&upload))->reset();
+    if (upload) upload->reset();
     store.reset();
     world.files.Restart();
     store = world.Open();

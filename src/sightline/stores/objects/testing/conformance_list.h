@@ -14,7 +14,7 @@ TEST_P(ObjectsConformance, ListIsInTheOrderOfKeys) {
   EXPECT_EQ(Keys(), Names{});
   // '-' and '.' come before '/', '0' after it: the order of keys is not that of a tree of directories.
   const Names keys = {"a-b", "a.b", "a/b", "a/b-c", "a/b.c/d", "a/c/e", "a/c0", "a0", "b/x", "b0/x", "ba"};
-  for (const std::string& key : {"b0/x", "a/c/e", "a-b", "a/b.c/d", "ba", "a0", "a/b-c", "a.b", "b/x", "a/b", "a/c0"}) {
+  for (const std::string key : {"b0/x", "a/c/e", "a-b", "a/b.c/d", "ba", "a0", "a/b-c", "a.b", "b/x", "a/b", "a/c0"}) {
     ASSERT_OK(store().Put(key, "x"));
   }
   EXPECT_EQ(Keys(), keys);
@@ -29,7 +29,7 @@ TEST_P(ObjectsConformance, ListIsInTheOrderOfKeys) {
 }
 
 TEST_P(ObjectsConformance, ListGoesOnAfterAKey) {
-  for (const std::string& key : {"a-b", "a/b", "a/c/d", "a/c/e", "a0", "b"}) ASSERT_OK(store().Put(key, "x"));
+  for (const std::string key : {"a-b", "a/b", "a/c/d", "a/c/e", "a0", "b"}) ASSERT_OK(store().Put(key, "x"));
   EXPECT_EQ(Keys("", "a/b"), (Names{"a/c/d", "a/c/e", "a0", "b"}));
   EXPECT_EQ(Keys("", "a/c/d"), (Names{"a/c/e", "a0", "b"}));
   EXPECT_EQ(Keys("", "a/bb"), (Names{"a/c/d", "a/c/e", "a0", "b"})) << "it need not exist";
@@ -70,7 +70,7 @@ TEST_P(ObjectsConformance, ListOfMoreThanAPage) {
 }
 
 TEST_P(ObjectsConformance, DeleteIsSeenAtOnceAndMayBeRepeated) {
-  for (const std::string& key : {"a", "b/c", "b/d"}) ASSERT_OK(store().Put(key, "x"));
+  for (const std::string key : {"a", "b/c", "b/d"}) ASSERT_OK(store().Put(key, "x"));
   EXPECT_OK(store().Delete("a"));
   EXPECT_KIND(other().Get("a"), kNotFound);
   EXPECT_KIND(store().Head("a"), kNotFound);

@@ -95,8 +95,8 @@ Certificate MakeCertificate(EVP_PKEY* key, const char* name, X509* issuer, EVP_P
   X509_gmtime_adj(X509_getm_notBefore(certificate.get()), from_s);
   X509_gmtime_adj(X509_getm_notAfter(certificate.get()), to_s);
   X509_set_pubkey(certificate.get(), key);
-  X509_NAME_add_entry_by_txt(X509_get_subject_name(certificate.get()), "CN", MBSTRING_ASC,
-                             reinterpret_cast<const unsigned char*>(name), -1, -1, 0);
+  X509_NAME_add_entry_by_txt(X509_get_subject_name(certificate.get()), "CN", MBSTRING_ASC, reinterpret_cast<const unsigned char*>(name), -1,
+                             -1, 0);
   X509* signer = issuer == nullptr ? certificate.get() : issuer;
   X509_set_issuer_name(certificate.get(), X509_get_subject_name(signer));
   if (issuer == nullptr) {
@@ -124,10 +124,12 @@ void MakeCertificates(const std::string& directory, Validity validity) {
   const Key ca_key(EVP_EC_gen("P-256"), &EVP_PKEY_free);
   const Key key(EVP_EC_gen("P-256"), &EVP_PKEY_free);
   const Certificate ca = MakeCertificate(ca_key.get(), "sightline test authority", nullptr, ca_key.get(), -48 * kHour, 48 * kHour);
-  const Certificate server = MakeCertificate(key.get(), "localhost", ca.get(), ca_key.get(), -24 * kHour, validity == Validity::kNow ? 24 * kHour : -kHour);
+  const Certificate server =
+      MakeCertificate(key.get(), "localhost", ca.get(), ca_key.get(), -24 * kHour, validity == Validity::kNow ? 24 * kHour : -kHour);
   WritePem(directory + "/ca.pem", [&](FILE* file) { return PEM_write_X509(file, ca.get()); });
   WritePem(directory + "/server.pem", [&](FILE* file) { return PEM_write_X509(file, server.get()); });
-  WritePem(directory + "/server.key", [&](FILE* file) { return PEM_write_PrivateKey(file, key.get(), nullptr, nullptr, 0, nullptr, nullptr); });
+  WritePem(directory + "/server.key",
+           [&](FILE* file) { return PEM_write_PrivateKey(file, key.get(), nullptr, nullptr, 0, nullptr, nullptr); });
 }
 
 ScratchDirectory::ScratchDirectory() {

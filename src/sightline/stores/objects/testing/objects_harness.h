@@ -61,20 +61,20 @@ GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(ObjectsConformance);
 }  // namespace sightline::stores::testing
 
 // The result is an error of this kind.
-#define EXPECT_KIND(result, wanted)                                                        \
-  do {                                                                                     \
-    const auto& sl_result = (result);                                                      \
-    EXPECT_TRUE(!sl_result && sl_result.error().kind == ::sightline::ErrorKind::wanted)    \
+#define EXPECT_KIND(result, wanted)                                                          \
+  do {                                                                                       \
+    const auto& sl_result = (result);                                                        \
+    EXPECT_TRUE(!sl_result && sl_result.error().kind == ::sightline::ErrorKind::wanted)      \
         << "got " << ::sightline::stores::testing::KindOf(sl_result) << ", wanted " #wanted; \
   } while (false)
 // The result is none.
-#define EXPECT_OK(result)                                                            \
-  do {                                                                               \
-    const auto& sl_result = (result);                                                \
+#define EXPECT_OK(result)                                                                  \
+  do {                                                                                     \
+    const auto& sl_result = (result);                                                      \
     EXPECT_TRUE(sl_result.has_value()) << ::sightline::stores::testing::KindOf(sl_result); \
   } while (false)
-#define ASSERT_OK(result)                                                            \
-  do {                                                                               \
-    const auto& sl_result = (result);                                                \
+#define ASSERT_OK(result)                                                                  \
+  do {                                                                                     \
+    const auto& sl_result = (result);                                                      \
     ASSERT_TRUE(sl_result.has_value()) << ::sightline::stores::testing::KindOf(sl_result); \
   } while (false)
