@@ -1,6 +1,7 @@
 #include "apps/sightline/commands/doctor.h"
 
 #include <algorithm>
+#include <iterator>
 #include <ostream>
 
 #include "apps/sightline/client.h"
@@ -36,9 +37,15 @@ Finding ExamineConfiguration(const Context& context, const std::string& given, c
 std::vector<Finding> Examine(const Context& context, const std::string& given) {
   config::Config config;
   std::vector<Finding> findings = {ExamineConfiguration(context, given, config)};
-  for (const config::ReferenceConfig& reference : config.references) findings.push_back(ExamineReference(context.world, reference));
+  runtime::Failpoints failpoints;
+  const runtime::Runtime runtime{context.world.clock, context.world.files, failpoints};
+  Objects objects(config, runtime, stores::FileObjectStore::Access::kRead);
+  for (const config::ReferenceConfig& reference : config.references) {
+    findings.push_back(ExamineReference(context.world, reference, objects));
+  }
   const auto server = FindServer(context.world, config.data);
   const bool running = server.has_value();
+  std::ranges::move(ExamineObjects(context.world, config, running), std::back_inserter(findings));
   findings.push_back(ExamineDirectory(context.world, config.data));
   findings.push_back(ExamineFileSystemType(config.data));
   findings.push_back(ExamineFreeSpace(context.world, config.data));
@@ -93,9 +100,8 @@ void AddDoctor(CommandLine& line) {
   const auto file = std::make_shared<std::string>();
   line.Add("doctor", "Looks whether this machine and directory are fit, and says what to do", Group::kConfigure)
       .Describe(
-          "Looks at the configuration and its references, the data directory and its disk, the log or the Kafka cluster, the clock, "
-          "limits, the processor, "
-          "memory, ports and secrets. Ends with 1 if there is a problem; warnings are not problems.")
+          "Looks at the configuration and its references, the object store, the data directory and its disk, the log or the Kafka cluster, the "
+          "clock, limits, the processor, memory, ports and secrets. Ends with 1 if there is a problem; warnings are not problems.")
       .Argument("FILE", *file, "the configuration file; else that of --config, else ./sightline.yaml", Need::kOptional)
       .Example("sightline doctor presets/top-items/sightline.yaml", "before the first start")
       .Example("sightline doctor --format json", "for a deployment")

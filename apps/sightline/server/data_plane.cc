@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "apps/sightline/plan_input.h"
-#include "apps/sightline/references.h"
 #include "apps/sightline/server/statistics_retention.h"
 #include "sightline/runtime/random.h"
 #include "sightline/stores/statistics/embedded/duckdb_store.h"
@@ -18,7 +17,11 @@ constexpr auto kReferencePoll = std::chrono::seconds(5);
 }  // namespace
 
 DataPlane::DataPlane(const Settings& settings)
-    : settings_(settings), directory_(settings.config.data), reference_store_(settings.runtime.files, directory_ + "/references") {}
+    : settings_(settings),
+      directory_(settings.config.data),
+      reference_store_(settings.runtime.files, directory_ + "/references"),
+      objects_(settings.config, settings.runtime, stores::FileObjectStore::Access::kOwn),
+      reference_loader_(settings.config, settings.runtime.files, objects_, reference_store_, catalog_) {}
 
 Result<std::unique_ptr<DataPlane>> DataPlane::Open(const Settings& settings) {
   std::unique_ptr<DataPlane> plane(new DataPlane(settings));
@@ -36,7 +39,11 @@ Status DataPlane::Start() {
   SL_ASSIGN_OR_RETURN(bus_, bus::LogBus::Open(runtime, directory_, bus::LogBus::Options()));
   ReportRecovery();
   SL_TRY(MakeTopics());
-  SL_TRY(LoadReferences(settings_.config, runtime.files, reference_store_, catalog_));
+  SL_ASSIGN_OR_RETURN(const std::vector<ReferenceLoader::Outdated> outdated, reference_loader_.LoadAll());
+  for (const ReferenceLoader::Outdated& of : outdated) {
+    settings_.log.Warning("a reference can't be read; the version read last is in effect",
+                          {{"reference", of.reference}, {"error", of.error.message}});
+  }
   stores::DuckDbOptions store;
   store.directory = directory_ + "/statistics";
   store.memory_bytes_max = settings_.config.drivers.statistics.memory_max;
@@ -147,8 +154,7 @@ void DataPlane::StartSinks() {
 Result<flow::ReferenceHandle> DataPlane::Reload(const std::string& name) {
   const config::ReferenceConfig* reference = settings_.config.FindReference(name);
   if (reference == nullptr) return Fail(ErrorKind::kNotFound, "there is no reference " + name);
-  const std::lock_guard lock(reload_mutex_);
-  return ReloadReference(*reference, settings_.runtime.files, reference_store_, catalog_);
+  return reference_loader_.Reload(*reference);
 }
 
 // Old results go. A changed source becomes a new version without a restart; a broken one is reported and the version in effect stays.

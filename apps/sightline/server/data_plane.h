@@ -9,6 +9,8 @@
 #include <thread>
 #include <vector>
 
+#include "apps/sightline/objects.h"
+#include "apps/sightline/references.h"
 #include "sightline/bus/embedded/log_bus.h"
 #include "sightline/config/config.h"
 #include "sightline/flow/engine.h"
@@ -41,6 +43,7 @@ class DataPlane {
   bus::LogBus& bus() { return *bus_; }
   stores::StatisticsStore& statistics() { return *statistics_; }
   flow::ReferenceCatalog& references() { return catalog_; }
+  Objects& objects() { return objects_; }
   // Reads a reference's source again; the version in effect.
   Result<flow::ReferenceHandle> Reload(const std::string& reference);
   std::vector<flow::TaskStatus> tasks() const { return engine_->status(); }
@@ -65,7 +68,8 @@ class DataPlane {
   std::unique_ptr<bus::LogBus> bus_;
   flow::ReferenceStore reference_store_;
   flow::ReferenceCatalog catalog_;
-  std::mutex reload_mutex_;
+  Objects objects_;
+  ReferenceLoader reference_loader_;
   std::unique_ptr<stores::StatisticsStore> statistics_;
   std::unique_ptr<flow::StateMemory> state_memory_;
   std::unique_ptr<flow::TaskContext> context_;

@@ -56,7 +56,10 @@ struct ListenConfig {
 enum class BusType : std::uint8_t { kLog, kKafka };
 enum class SaslMechanism : std::uint8_t { kPlain, kScramSha256, kScramSha512 };
 enum class KafkaCompression : std::uint8_t { kNone, kGzip, kSnappy, kLz4, kZstd };
-enum class ObjectsType : std::uint8_t { kFiles };
+enum class ObjectsType : std::uint8_t { kFiles, kS3, kGcs, kHdfs };
+enum class S3Addressing : std::uint8_t { kAuto, kPath, kVirtual };
+enum class ObjectsCredentials : std::uint8_t { kAuto, kAnonymous };
+enum class S3Checksum : std::uint8_t { kNone, kSha256, kCrc64Nvme };
 enum class StatisticsType : std::uint8_t { kDuckdb };
 
 // How a client of ours checks who answers, and shows who it is itself.
@@ -100,8 +103,30 @@ struct BusConfig {
   std::chrono::milliseconds delivery_timeout{0};
   std::optional<RegistryConfig> registry;
 };
+// What does not belong to the type is empty, or at its default.
 struct ObjectsConfig {
   ObjectsType type = ObjectsType::kFiles;
+  std::string bucket;
+  std::string prefix;
+  std::string endpoint;
+  std::string region;
+  S3Addressing addressing = S3Addressing::kAuto;
+  ObjectsCredentials credentials = ObjectsCredentials::kAuto;
+  Secret access_key;
+  Secret secret_key;
+  Secret session_token;
+  S3Checksum checksum = S3Checksum::kNone;
+  Secret service_account;  // the JSON of a key
+  std::string url;         // hdfs://host:port/base
+  std::string user;
+  std::string hadoop_conf;
+  std::string principal;
+  std::string keytab;
+  std::string tls_ca;  // path of PEM certificates
+  std::chrono::milliseconds connect_timeout{0};
+  std::chrono::milliseconds request_timeout{0};
+  std::int64_t retries_max = 0;
+  std::chrono::milliseconds retry_time_max{0};
 };
 struct StatisticsConfig {
   StatisticsType type = StatisticsType::kDuckdb;
@@ -140,10 +165,19 @@ struct DatasetConfig {
   std::vector<std::string> ImpliesPartition() const;
 };
 
+// An object that a URL names: "objects:KEY" in the configured store, or "s3://BUCKET/KEY", "gs://BUCKET/KEY", "hdfs://HOST:PORT/KEY".
+struct ObjectUrl {
+  std::optional<ObjectsType> type;  // none: in the store of drivers.objects
+  std::string bucket;               // of HDFS: "host:port", or the name of a service
+  std::string key;
+};
+// Nothing when `text` is a path. kInvalidArgument for a scheme that is not known, or a URL that lacks a part or has a key that cannot be.
+Result<std::optional<ObjectUrl>> ParseObjectUrl(std::string_view text);
+
 struct ReferenceConfig {
   std::string name;
   std::string contract_file;
-  std::string from;  // path of a .csv, .json, .ndjson or .parquet file
+  std::string from;  // path or URL of a .csv, .json, .ndjson or .parquet file
   std::string key;   // a field of its contract
   governance::Contract contract;
 };

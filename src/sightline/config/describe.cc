@@ -115,6 +115,7 @@ std::string TypeInWords(ValueType type) {
     case ValueType::kTopic: return "a topic's name";
     case ValueType::kNames: return "a list of names";
     case ValueType::kPath: return "a path";
+    case ValueType::kPathOrUrl: return "a path or the URL of an object";
     case ValueType::kInteger: return "a whole number";
     case ValueType::kDuration: return "a duration such as 30s";
     case ValueType::kBytes: return "a size such as 64MiB";

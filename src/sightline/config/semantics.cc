@@ -7,6 +7,7 @@
 
 #include "sightline/base/text.h"
 #include "sightline/config/reader.h"
+#include "sightline/model/object_key.h"
 
 namespace sightline::config {
 namespace {
@@ -43,6 +44,7 @@ class Semantics {
   void Check() {
     CheckListeners();
     CheckBus();
+    CheckObjects();
     CheckTokens();
     CheckNames();
     for (DatasetConfig& dataset : config_.datasets) CheckDataset(dataset);
@@ -58,6 +60,8 @@ class Semantics {
   }
   void CheckListeners();
   void CheckBus();
+  void CheckObjects();
+  void CheckEndpoint();
   void CheckTokens();
   void CheckNames();
   void CheckDataset(DatasetConfig& dataset);
@@ -136,6 +140,97 @@ void Semantics::CheckBus() {
   const bool local = url.starts_with("http://127.") || url.starts_with("http://localhost") || url.starts_with("http://[::1]");
   if (!bus.registry->password.empty() && url.starts_with("http://") && !local)
     Report("drivers.bus.registry.url", "the password would be readable on the way", "use https");
+}
+
+// Settings of one type of object store written for another would do nothing: they are mistakes.
+void Semantics::CheckObjects() {
+  const ObjectsConfig& objects = config_.drivers.objects;
+  constexpr std::uint8_t kS3 = 1, kGcs = 2, kHdfs = 4;
+  struct Setting {
+    std::string_view name;
+    std::uint8_t types;
+  };
+  constexpr Setting kSettings[] = {{"bucket", kS3 | kGcs},
+                                   {"prefix", kS3 | kGcs},
+                                   {"endpoint", kS3 | kGcs},
+                                   {"region", kS3},
+                                   {"addressing", kS3},
+                                   {"credentials", kS3 | kGcs},
+                                   {"access_key", kS3},
+                                   {"secret_key", kS3},
+                                   {"session_token", kS3},
+                                   {"checksum", kS3},
+                                   {"service_account", kGcs},
+                                   {"url", kHdfs},
+                                   {"user", kHdfs},
+                                   {"hadoop_conf", kHdfs},
+                                   {"principal", kHdfs},
+                                   {"keytab", kHdfs},
+                                   {"tls_ca", kS3 | kGcs},
+                                   {"connect_timeout", kS3 | kGcs},
+                                   {"request_timeout", kS3 | kGcs | kHdfs},
+                                   {"retries_max", kS3 | kGcs | kHdfs},
+                                   {"retry_time_max", kS3 | kGcs | kHdfs}};
+  constexpr std::string_view kTypes[] = {"files", "s3", "gcs", "hdfs"};
+  const auto type = static_cast<std::size_t>(objects.type);
+  const auto bit = static_cast<std::uint8_t>(type == 0 ? 0 : 1 << (type - 1));
+  const auto written = [this](std::string_view name) { return config_.places.contains("drivers.objects." + std::string(name)); };
+  for (const Setting& setting : kSettings) {
+    if ((setting.types & bit) != 0 || !written(setting.name)) continue;
+    std::string meant;
+    for (std::size_t i = 1; i < 4; ++i) {
+      if ((setting.types & (1 << (i - 1))) != 0) meant += (meant.empty() ? "" : ", ") + std::string(kTypes[i]);
+    }
+    Report("drivers.objects." + std::string(setting.name), "means nothing for the type " + Quoted(kTypes[type]), "it belongs to " + meant);
+  }
+  const bool bucket = objects.type == ObjectsType::kS3 || objects.type == ObjectsType::kGcs;
+  if (bucket && objects.bucket.empty()) Report("drivers.objects", "the bucket is missing", "for example bucket: my-bucket");
+  if (bucket && objects.bucket.find('/') != std::string::npos)
+    Report("drivers.objects.bucket", Quoted(objects.bucket) + " is not a bucket's name", "write what follows the '/' as prefix");
+  if (!objects.prefix.empty()) {
+    if (const Status valid = ValidateObjectKey(objects.prefix); !valid) Report("drivers.objects.prefix", valid.error().message);
+  }
+  if (written("access_key") != written("secret_key"))
+    Report(written("access_key") ? "drivers.objects.access_key" : "drivers.objects.secret_key", "access_key and secret_key come together");
+  if (written("session_token") && !written("access_key"))
+    Report("drivers.objects.session_token", "a session token belongs to access_key and secret_key");
+  if (written("principal") != written("keytab"))
+    Report(written("principal") ? "drivers.objects.principal" : "drivers.objects.keytab", "principal and keytab come together");
+  if (objects.type == ObjectsType::kHdfs) {
+    const auto url = ParseObjectUrl(objects.url + (objects.url.ends_with('/') ? "" : "/") + "x");
+    if (objects.url.empty()) {
+      Report("drivers.objects", "the url is missing", "for example url: hdfs://namenode:8020/sightline");
+    } else if (!url || !*url || (*url)->type != ObjectsType::kHdfs) {
+      Report("drivers.objects.url", Quoted(objects.url) + " is not a place in HDFS", "for example hdfs://namenode:8020/sightline");
+    }
+  }
+  for (const auto& [name, file] :
+       {std::pair("tls_ca", objects.tls_ca), std::pair("keytab", objects.keytab), std::pair("hadoop_conf", objects.hadoop_conf)}) {
+    if (file.empty()) continue;
+    const auto exists = files_.Exists(file);
+    if (exists && !*exists) Report("drivers.objects." + std::string(name), "there is no " + file);
+  }
+  CheckEndpoint();
+}
+
+void Semantics::CheckEndpoint() {
+  const ObjectsConfig& objects = config_.drivers.objects;
+  if (objects.endpoint.empty()) return;
+  const bool plain = objects.endpoint.starts_with("http://");
+  const std::size_t scheme = objects.endpoint.find("://");
+  const std::string rest = scheme == std::string::npos ? "" : objects.endpoint.substr(scheme + 3);
+  if ((!plain && !objects.endpoint.starts_with("https://")) || rest.empty() || rest.find('/') < rest.size() - 1) {
+    Report("drivers.objects.endpoint", Quoted(objects.endpoint) + " is not the address of a service",
+           "for example https://minio.example.com:9000");
+    return;
+  }
+  // Whoever sees one request with a bearer token can do the rest.
+  const auto endpoint = ParseEndpoint(rest.ends_with('/') ? rest.substr(0, rest.size() - 1) : rest);
+  const bool loopback = endpoint && endpoint->loopback();
+  const bool token = objects.type == ObjectsType::kGcs || !objects.session_token.empty();
+  if (plain && !loopback && token && objects.credentials != ObjectsCredentials::kAnonymous) {
+    Report("drivers.objects.endpoint", "tokens would be sent to " + rest + " for everybody to read", "use https://");
+  }
 }
 
 void Semantics::CheckTokens() {
@@ -244,6 +339,7 @@ void Semantics::CheckReference(ReferenceConfig& reference) {
     Report(path + ".from", Quoted(reference.from) + " is of no known kind", "it must end in .csv, .json, .ndjson or .parquet");
     return;
   }
+  if (const auto url = ParseObjectUrl(reference.from); url && *url) return;  // whether it is there is `doctor`'s question
   const auto exists = files_.Exists(reference.from);
   if (exists && !*exists) Report(path + ".from", "there is no file " + reference.from, "paths are relative to " + Quoted(config_.file));
 }

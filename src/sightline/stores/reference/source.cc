@@ -17,7 +17,6 @@
 namespace sightline::stores {
 namespace {
 
-constexpr std::uint64_t kFileBytesMax = 1ULL << 30;
 constexpr std::size_t kMistakesShown = 10;
 
 std::unexpected<Error> Broken(const std::string& path, const std::string& what) {
@@ -157,7 +156,11 @@ void Shrink(ColumnBatch& rows) {
 }  // namespace
 
 Result<ColumnBatch> ReadReference(runtime::FileSystem& files, const std::string& path, const governance::Contract& contract) {
-  SL_ASSIGN_OR_RETURN(std::string bytes, runtime::ReadFile(files, path, kFileBytesMax));
+  SL_ASSIGN_OR_RETURN(std::string bytes, runtime::ReadFile(files, path, kReferenceBytesMax));
+  return ParseReference(std::move(bytes), path, contract);
+}
+
+Result<ColumnBatch> ParseReference(std::string bytes, const std::string& path, const governance::Contract& contract) {
   std::string lines;
   int header_lines = 0;
   if (path.ends_with(".csv")) {
