@@ -3,7 +3,7 @@
 #include <map>
 
 #include "sightline/base/text.h"
-#include "sightline/flow/journal_commits.h"
+#include "sightline/flow/commits/embedded/journal_commits.h"
 #include "sightline/flow/line_stages.h"
 #include "sightline/flow/merge_processor.h"
 

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "sightline/flow/commit_log.h"
+#include "sightline/flow/commits/port.h"
 #include "sightline/flow/partition_state.h"
 #include "sightline/flow/plan.h"
 

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "sightline/flow/journal.h"
-#include "sightline/flow/journal_commits.h"
+#include "sightline/flow/commits/embedded/journal.h"
+#include "sightline/flow/commits/embedded/journal_commits.h"
 #include "sightline/flow/processor.h"
 
 namespace sightline::flow {

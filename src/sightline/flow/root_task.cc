@@ -1,6 +1,6 @@
 #include <algorithm>
 
-#include "sightline/flow/journal_commits.h"
+#include "sightline/flow/commits/embedded/journal_commits.h"
 #include "sightline/flow/task.h"
 
 namespace sightline::flow {

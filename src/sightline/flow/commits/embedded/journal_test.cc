@@ -1,4 +1,4 @@
-#include "sightline/flow/journal.h"
+#include "sightline/flow/commits/embedded/journal.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -4,7 +4,7 @@
 #include <string>
 
 #include "sightline/bus/port.h"
-#include "sightline/flow/commit_log.h"
+#include "sightline/flow/commits/port.h"
 #include "sightline/runtime/runtime.h"
 
 namespace sightline::flow {

@@ -1,7 +1,7 @@
-#include "sightline/flow/journal_commits.h"
+#include "sightline/flow/commits/embedded/journal_commits.h"
 
 #include "sightline/base/hash.h"
-#include "sightline/flow/journal.h"
+#include "sightline/flow/commits/embedded/journal.h"
 #include "sightline/runtime/file_system.h"
 
 namespace sightline::flow {

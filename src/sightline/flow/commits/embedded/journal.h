@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "sightline/base/result.h"
-#include "sightline/flow/commit_log.h"
+#include "sightline/flow/commits/port.h"
 #include "sightline/runtime/runtime.h"
 
 namespace sightline::flow {
