@@ -25,7 +25,7 @@ class MergeTask final : public Task {
     std::vector<std::int64_t> start;
     for (std::size_t p = 0; p < inputs_.size(); ++p) {
       start.push_back(info.partitions[p].start.value);
-      SL_TRY(HoldFrom(context_.bus, "flow." + plan_.name, inputs_[p], Offset(start[p])));
+      if (context_.commits == nullptr) SL_TRY(HoldFrom(context_.bus, "flow." + plan_.name, inputs_[p], Offset(start[p])));
     }
     CommittedPartition::Settings settings;
     settings.inputs = inputs_;
@@ -152,7 +152,7 @@ class MergeTask final : public Task {
 
   Status Commit() {
     SL_TRY(committed_->TakeSnapshot());
-    for (std::size_t p = 0; p < inputs_.size(); ++p) {
+    for (std::size_t p = 0; context_.commits == nullptr && p < inputs_.size(); ++p) {
       const std::int64_t needed = processor_->NeededFrom(inputs_[p].partition, committed_->positions()[p]);
       if (held_.size() > p && held_[p] == needed) continue;
       held_.resize(std::max(held_.size(), p + 1));
