@@ -25,10 +25,10 @@ struct GroupConsumer::Source {
   }
 };
 
-GroupConsumer::GroupConsumer(Events events) : events_(std::move(events)) {}
+GroupConsumer::GroupConsumer(Events events, bool paused) : events_(std::move(events)), paused_(paused) {}
 
 Result<std::unique_ptr<GroupConsumer>> GroupConsumer::Make(const ClientOptions& client, const GroupOptions& options, Events events) {
-  std::unique_ptr<GroupConsumer> consumer(new GroupConsumer(std::move(events)));
+  std::unique_ptr<GroupConsumer> consumer(new GroupConsumer(std::move(events), options.paused));
   Settings settings = SettingsOf(options.consumer);
   settings.insert(settings.end(),
                   {
@@ -164,6 +164,7 @@ void GroupConsumer::Assign(void* partitions) {
     failed_ = handle_->Explain(error, "taking over partitions");
     return;
   }
+  if (paused_) rd_kafka_pause_partitions(handle_->get(), starts.get());
   for (const Assigned& one : assigned) rd_kafka_queue_forward(sources_[one.partition]->queue, nullptr);
 }
 

@@ -23,6 +23,8 @@ struct GroupOptions {
   // How soon a new topic is found that a pattern names.
   std::chrono::milliseconds topics_refresh{2'000};
   ConsumerOptions consumer = {};
+  // Records are not fetched: who is a member for the partitions alone.
+  bool paused = false;
 };
 
 // A member of a consumer group with cooperative-sticky rebalancing: partitions come and go one by one, the others are read on. Everything
@@ -67,12 +69,13 @@ class GroupConsumer {
 
  private:
   struct Source;
-  explicit GroupConsumer(Events events);
+  GroupConsumer(Events events, bool paused);
   static void Rebalanced(void* owner, rd_kafka_s* client, int code, void* partitions);
   void Assign(void* partitions);
   void Unassign(void* partitions);
 
   Events events_;
+  const bool paused_;
   std::shared_ptr<Handle> handle_;
   std::map<TopicPartition, std::unique_ptr<Source>> sources_;
   std::optional<Error> failed_;

@@ -37,7 +37,7 @@ class World {
     std::string folder = std::filesystem::temp_directory_path() / "sightline-commits-XXXXXX";
     EXPECT_NE(mkdtemp(folder.data()), nullptr);
     folder_ = folder;
-    auto store = stores::FileObjectStore::Open(runtime, folder_, stores::FileObjectStore::Access::kReadWrite);
+    auto store = stores::FileObjectStore::Open(runtime, folder_, stores::FileObjectStore::Access::kOwn);
     EXPECT_TRUE(store);
     objects = std::move(*store);
     bus = OpenBus();

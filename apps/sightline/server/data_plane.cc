@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "apps/sightline/kafka.h"
 #include "apps/sightline/plan_input.h"
 #include "apps/sightline/server/statistics_retention.h"
 #include "sightline/runtime/random.h"
@@ -36,8 +37,7 @@ Status DataPlane::Start() {
     return Fail(ErrorKind::kFailedPrecondition,
                 "drivers.bus.type: this build runs pipelines on the embedded log alone; `sightline doctor` looks at the Kafka cluster");
   }
-  SL_ASSIGN_OR_RETURN(bus_, bus::LogBus::Open(runtime, directory_, bus::LogBus::Options()));
-  ReportRecovery();
+  SL_TRY(OpenBus());
   SL_TRY(MakeTopics());
   SL_ASSIGN_OR_RETURN(const std::vector<ReferenceLoader::Outdated> outdated, reference_loader_.LoadAll());
   for (const ReferenceLoader::Outdated& of : outdated) {
@@ -57,10 +57,25 @@ Status DataPlane::Start() {
   return {};
 }
 
+Status DataPlane::OpenBus() {
+  const config::BusConfig& settings = settings_.config.drivers.bus;
+  if (settings.type == config::BusType::kKafka) {
+    SL_ASSIGN_OR_RETURN(std::unique_ptr<kafka::KafkaBus> bus, kafka::KafkaBus::Open(KafkaOptions(settings, settings_.log.For("kafka"))));
+    kafka_ = bus.get();
+    bus_ = std::move(bus);
+    return {};
+  }
+  SL_ASSIGN_OR_RETURN(std::unique_ptr<bus::LogBus> bus, bus::LogBus::Open(settings_.runtime, directory_, bus::LogBus::Options()));
+  log_ = bus.get();
+  bus_ = std::move(bus);
+  ReportRecovery();
+  return {};
+}
+
 // What a crash or a disk did to the log is said before anybody reads it.
 void DataPlane::ReportRecovery() {
   const ops::Log log = settings_.log.For("bus");
-  for (const auto& [partition, report] : bus_->recovered()) {
+  for (const auto& [partition, report] : log_->recovered()) {
     log.Debug("partition opened", {{"topic", partition.topic},
                                    {"partition", partition.partition.value},
                                    {"clean", report.clean},
@@ -110,13 +125,58 @@ Status DataPlane::StartEngine() {
                         .seed = runtime::SystemEntropy(),
                         .from = settings_.from,
                         .memory = state_memory_.get()});
+  if (kafka_ != nullptr) {
+    SL_ASSIGN_OR_RETURN(stores::ObjectStore* const objects, objects_.Configured());
+    commits_ = std::make_unique<kafka::TransactionCommitLogs>(*kafka_, *objects, settings_.runtime.failpoints,
+                                                              kafka::TransactionCommitLogs::Settings());
+    context_->commits = commits_.get();
+  }
   flow::Engine::Options options;
   options.threads = settings_.threads;
+  options.all = kafka_ == nullptr;
   const ops::Log log = settings_.log.For("flow");
   options.on_error = [log](const std::string& pipeline, std::int32_t partition, const Error& error) {
     log.Error("a task stopped and will be opened anew", {{"pipeline", pipeline}, {"partition", partition}, {"error", error.ToString()}});
   };
   SL_ASSIGN_OR_RETURN(engine_, flow::Engine::Start(*context_, std::move(options)));
+  return kafka_ == nullptr ? Status() : JoinWorkers();
+}
+
+// Processes that run the same configuration share the partitions of its datasets. What is done in one place over all partitions goes with
+// the one partition of its results.
+Status DataPlane::JoinWorkers() {
+  const flow::Plan& plan = settings_.plan;
+  std::map<std::string, std::vector<int>> roots;
+  for (std::size_t i = 0; i < plan.pipelines.size(); ++i) {
+    const flow::PipelinePlan& pipeline = plan.pipelines[i];
+    if (pipeline.root != static_cast<int>(i)) continue;
+    const bool merge = pipeline.kind == flow::PipelineKind::kMerge;
+    roots[merge ? flow::Plan::ResultsTopic(pipeline.name) : plan.FindDataset(pipeline.from)->topic].push_back(static_cast<int>(i));
+  }
+  kafka::Membership::Options options;
+  options.group = "flow";
+  for (const auto& [topic, of] : roots) options.topics.push_back(topic);
+  const ops::Log log = settings_.log.For("flow");
+  const auto each = [roots](const std::vector<TopicPartition>& partitions, const auto& then) {
+    for (const TopicPartition& partition : partitions) {
+      for (const int root : roots.at(partition.topic)) then(root, partition.partition);
+    }
+  };
+  kafka::Membership::Events events;
+  events.acquired = [this, log, each](const std::vector<TopicPartition>& partitions) {
+    for (const TopicPartition& p : partitions) log.Info("works on a partition", {{"topic", p.topic}, {"partition", p.partition.value}});
+    each(partitions, [this](int root, Partition partition) { engine_->Acquire(root, partition); });
+  };
+  events.released = [this, log, each](const std::vector<TopicPartition>& partitions, bool lost) {
+    for (const TopicPartition& p : partitions) {
+      log.Info(lost ? "lost a partition: this process was not heard of in time" : "gives a partition away",
+               {{"topic", p.topic}, {"partition", p.partition.value}});
+    }
+    const auto how = lost ? flow::Engine::Release::kDrop : flow::Engine::Release::kCommit;
+    each(partitions, [this, how](int root, Partition partition) { engine_->GiveUp(root, partition, how); });
+  };
+  events.trouble = [log](const Error& error) { log.Warning("the workers' group can't be kept up", {{"error", error.ToString()}}); };
+  SL_ASSIGN_OR_RETURN(membership_, kafka::Membership::Join(*kafka_, options, std::move(events)));
   return {};
 }
 
@@ -198,11 +258,12 @@ Status DataPlane::Stop() {
   watch_wake_.notify_all();
   if (watcher_.joinable()) watcher_.join();
   Status first;
+  membership_.reset();
   if (engine_) first = engine_->Stop();
   sinks_.clear();
   statistics_.reset();
-  if (bus_) {
-    const Status closed = bus_->Close();
+  if (log_ != nullptr) {
+    const Status closed = log_->Close();
     if (first) first = closed;
   }
   return first;

@@ -11,6 +11,8 @@
 
 #include "apps/sightline/objects.h"
 #include "apps/sightline/references.h"
+#include "connectors/kafka/membership.h"
+#include "connectors/kafka/transaction_commits.h"
 #include "sightline/bus/embedded/log_bus.h"
 #include "sightline/config/config.h"
 #include "sightline/flow/engine.h"
@@ -40,7 +42,9 @@ class DataPlane {
   DataPlane(const DataPlane&) = delete;
   DataPlane& operator=(const DataPlane&) = delete;
 
-  bus::LogBus& bus() { return *bus_; }
+  bus::Bus& bus() { return *bus_; }
+  // The embedded log; null where the bus is another.
+  bus::LogBus* log() { return log_; }
   stores::StatisticsStore& statistics() { return *statistics_; }
   flow::ReferenceCatalog& references() { return catalog_; }
   Objects& objects() { return objects_; }
@@ -56,6 +60,8 @@ class DataPlane {
  private:
   explicit DataPlane(const Settings& settings);
   Status Start();
+  Status OpenBus();
+  Status JoinWorkers();
   void ReportRecovery();
   Status MakeTopics();
   Status StartEngine();
@@ -65,7 +71,9 @@ class DataPlane {
 
   Settings settings_;
   std::string directory_;
-  std::unique_ptr<bus::LogBus> bus_;
+  std::unique_ptr<bus::Bus> bus_;
+  bus::LogBus* log_ = nullptr;          // bus_, where it is the embedded log
+  kafka::KafkaBus* kafka_ = nullptr;    // bus_, where it is Kafka
   flow::ReferenceStore reference_store_;
   flow::ReferenceCatalog catalog_;
   Objects objects_;
@@ -73,7 +81,9 @@ class DataPlane {
   std::unique_ptr<stores::StatisticsStore> statistics_;
   std::unique_ptr<flow::StateMemory> state_memory_;
   std::unique_ptr<flow::TaskContext> context_;
+  std::unique_ptr<kafka::TransactionCommitLogs> commits_;
   std::unique_ptr<flow::Engine> engine_;
+  std::unique_ptr<kafka::Membership> membership_;  // which partitions the engine works on
   std::map<std::string, std::unique_ptr<stores::ResultsSinkThread>> sinks_;
   std::mutex watch_mutex_;
   std::condition_variable watch_wake_;
