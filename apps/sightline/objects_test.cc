@@ -22,14 +22,24 @@ std::string Locations(const std::string& first_name) {
 class ObjectsTest : public ::testing::Test {
  protected:
   ObjectsTest() {
-    std::ifstream in("presets/top-items/contracts/locations.odcs.yaml");
-    test_.Write("locations.odcs.yaml", {std::istreambuf_iterator<char>(in), {}});
-    file_ = test_.Write(
-        "c.yaml",
-        "sightline: 1\ndata: ./data\nlisten: {http: 127.0.0.1:0, health: 127.0.0.1:0}\nreferences:\n"
-        "  locations: {contract: locations.odcs.yaml, from: 'objects:references/locations.csv', key: geographical_location_oid}\n");
+    for (const char* name : {"locations", "camera_events"}) {
+      std::ifstream in(std::string("presets/top-items/contracts/") + name + ".odcs.yaml");
+      test_.Write(std::string(name) + ".odcs.yaml", {std::istreambuf_iterator<char>(in), {}});
+    }
+    file_ = test_.Write("c.yaml", R"(sightline: 1
+data: ./data
+listen: {http: 127.0.0.1:0, health: 127.0.0.1:0}
+datasets:
+  camera_events: {contract: camera_events.odcs.yaml, partition_by: geographical_location_oid, watermark: {on: timestamp_detected}}
+references:
+  locations: {contract: locations.odcs.yaml, from: "objects:references/locations.csv", key: geographical_location_oid}
+)");
   }
-  config::Config Load() { return *config::LoadConfig(test_.files, file_); }
+  config::Config Load() {
+    auto loaded = config::LoadConfig(test_.files, file_);
+    EXPECT_TRUE(loaded) << loaded.error().ToString();
+    return loaded ? std::move(*loaded) : config::Defaults();
+  }
 
   TestWorld test_;
   runtime::Failpoints failpoints_;

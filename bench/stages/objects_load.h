@@ -45,9 +45,11 @@ struct ObjectsLoad {
   std::string KeyOf(std::size_t i) const { return "bench/" + std::to_string(i); }
   // Differs from object to object, and is made in no time.
   std::string BytesOf(std::size_t i) const {
-    std::string bytes(size, static_cast<char>('a' + i % 23));
-    std::snprintf(bytes.data(), 16, "%015zu", i);
-    return bytes;
+    std::string number = std::to_string(i);
+    number.insert(0, 15 - std::min<std::size_t>(number.size(), 15), '0');
+    number.resize(15);
+    number.push_back('\0');
+    return number + std::string(size - number.size(), static_cast<char>('a' + i % 23));
   }
 
   template <typename Each>

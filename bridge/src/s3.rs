@@ -135,6 +135,8 @@ impl Place {
                 return (Kind::InvalidArgument, format!("{said}; correct drivers.objects.region and .endpoint"));
             }
             "QuotaExceeded" | "InsufficientCapacity" => return (Kind::ResourceExhausted, said),
+            // A gateway over a file system (versitygw): a name is a file or a directory.
+            "ObjectParentIsFile" | "ExistingObjectIsDirectory" => return (Kind::FailedPrecondition, said),
             _ => {}
         }
         match error {

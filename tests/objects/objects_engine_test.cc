@@ -47,16 +47,29 @@ class ObjectsTest : public ::testing::Test {
 
   ObjectsTest() {
     test_.environment = {{"KEY", "sightline"}, {"SECRET", "sightline-secret"}};
-    test_.Write("locations.odcs.yaml", Text("presets/top-items/contracts/locations.odcs.yaml"));
+    for (const char* name : {"locations.odcs.yaml", "camera_events.odcs.yaml"}) {
+      test_.Write(name, Text(std::string("presets/top-items/contracts/") + name));
+    }
   }
   std::string Config(const std::string& from) {
-    return test_.Write("c.yaml",
-                       "sightline: 1\ndata: ./data\nlisten: {http: 127.0.0.1:0, health: 127.0.0.1:0}\ndrivers:\n  objects: {type: s3, "
-                       "bucket: sightline, endpoint: 'http://127.0.0.1:" +
-                           std::to_string(port_) +
-                           "', access_key: {env: KEY}, secret_key: {env: SECRET}, connect_timeout: 1s, retry_time_max: 3s}\nreferences:\n  "
-                           "locations: {contract: locations.odcs.yaml, from: '" +
-                           from + "', key: geographical_location_oid}\n");
+    return test_.Write("c.yaml", R"(sightline: 1
+data: ./data
+listen: {http: 127.0.0.1:0, health: 127.0.0.1:0}
+drivers:
+  objects:
+    type: s3
+    bucket: sightline
+    endpoint: http://127.0.0.1:)" + std::to_string(port_) +
+                                     R"(
+    access_key: {env: KEY}
+    secret_key: {env: SECRET}
+    connect_timeout: 1s
+    retry_time_max: 3s
+datasets:
+  camera_events: {contract: camera_events.odcs.yaml, partition_by: geographical_location_oid, watermark: {on: timestamp_detected}}
+references:
+  locations: {contract: locations.odcs.yaml, key: geographical_location_oid, from: ")" +
+                                     from + "\"}\n");
   }
   config::Config Load(const std::string& file) {
     config::LoadOptions options;

@@ -260,7 +260,8 @@ INSTANTIATE_TEST_SUITE_P(
             "NoPort", "sightline: 1", "sightline: 1\nlisten: {http: localhost}",
             R"(conf/c.yaml:2:16: listen.http: "localhost" is not an address: the port is missing; write host:port, such as 127.0.0.1:8080 or [::1]:8080)"},
         BadCase{"PlainSecret", "sightline: 1", "sightline: 1\naccess: {tokens: [{name: a, token: hunter2}]}",
-                "conf/c.yaml:2:36: access.tokens[0].token: a secret must not stand in the file; write {env: NAME} or {file: path}"},
+                "conf/c.yaml:2:36: access.tokens[0].token: a secret must not stand in the file; write {env: NAME}, {file: path} or "
+                "{credential: NAME}"},
         BadCase{"UnsetSecret", "sightline: 1", "sightline: 1\naccess: {tokens: [{name: a, token: {env: NONE}}]}",
                 R"(conf/c.yaml:2:42: access.tokens[0].token: the environment variable "NONE" is not set)"},
         BadCase{"ShortSecret", "sightline: 1", "sightline: 1\naccess: {tokens: [{name: a, token: {env: SHORT}}]}",

@@ -26,9 +26,28 @@ schema:
       - {name: place, logicalType: integer, physicalType: int64, required: true, primaryKey: true, primaryKeyPosition: 1}
 )";
 
+constexpr const char* kEvents = R"(apiVersion: v3.2.0
+kind: DataContract
+id: e
+name: events
+version: 1.0.0
+status: active
+schema:
+  - name: events
+    logicalType: object
+    properties:
+      - {name: place, logicalType: integer, physicalType: int64, required: true}
+      - name: happened
+        logicalType: integer
+        physicalType: int64
+        required: true
+        customProperties: [{property: eventTime, value: true, vendor: sightline}]
+)";
+
 class ObjectsConfigTest : public ::testing::Test {
  protected:
   ObjectsConfigTest() {
+    files_.files["conf/events.odcs.yaml"] = kEvents;
     files_.files["conf/places.odcs.yaml"] = kPlaces;
     files_.files["conf/ca.pem"] = "-----BEGIN CERTIFICATE-----\n";
     files_.files["conf/secret"] = "from a file\n";
@@ -39,7 +58,8 @@ class ObjectsConfigTest : public ::testing::Test {
     };
   }
   Loaded Load(const std::string& text) {
-    files_.files["conf/c.yaml"] = "sightline: 1\n" + text;
+    files_.files["conf/c.yaml"] =
+        "sightline: 1\n" + text + "datasets: {events: {contract: events.odcs.yaml, partition_by: place, watermark: {on: happened}}}\n";
     return LoadConfigReportingAll(files_, "conf/c.yaml", options_);
   }
   Loaded Objects(const std::string& settings) { return Load("drivers: {objects: {" + settings + "}}\n"); }
