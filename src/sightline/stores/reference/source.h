@@ -16,4 +16,7 @@ namespace sightline::stores {
 // kInvalidArgument lists the first rows that break the contract, with file and line; nothing of such a table is used.
 Result<ColumnBatch> ReadReference(runtime::FileSystem& files, const std::string& path, const governance::Contract& contract);
 
+// The same for rows that come as lines of JSON from `place`: a table of a database.
+Result<ColumnBatch> ReadReferenceLines(const std::string& place, const std::string& lines, const governance::Contract& contract);
+
 }  // namespace sightline::stores
