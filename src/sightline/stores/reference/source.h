@@ -21,4 +21,7 @@ Result<ColumnBatch> ParseReference(std::string bytes, const std::string& name, c
 
 inline constexpr std::uint64_t kReferenceBytesMax = 1ULL << 30;
 
+// The same for rows that come as lines of JSON from `place`: a table of a database.
+Result<ColumnBatch> ReadReferenceLines(const std::string& place, const std::string& lines, const governance::Contract& contract);
+
 }  // namespace sightline::stores
