@@ -90,14 +90,14 @@ void Processor::Process(const Input& input) {
 bool Processor::Judge(const Input& input, Judged& piece, bool ahead) {
   if (ahead && !SurelyFits(input.decoded->rows.rows)) return false;
   BeginPiece(input, piece, nullptr);
-  JudgeRows(piece, nullptr);
+  JudgeRows(piece, nullptr, ahead);
   return true;
 }
 
-void Processor::JudgeRows(Judged& piece, const std::vector<std::uint8_t>* taken) {
+void Processor::JudgeRows(Judged& piece, const std::vector<std::uint8_t>* taken, bool ahead) {
   const std::int64_t before = watermark_;
   ScanTimes(piece, taken);
-  KeepToLimits(piece, before);
+  if (!ahead) KeepToLimits(piece, before);  // else it surely fits, and the windows may be in other hands
   RunRowOps(piece, true);
 }
 

@@ -152,7 +152,7 @@ class Processor final : public PartitionState {
   Processor(const Processor& from, const Mark& mark, const std::set<std::int64_t>& windows);
   void BeginPiece(const Input& input, Judged& piece, const std::vector<std::uint8_t>* taken);
   void EndPiece(Judged& piece);
-  void JudgeRows(Judged& piece, const std::vector<std::uint8_t>* taken);
+  void JudgeRows(Judged& piece, const std::vector<std::uint8_t>* taken, bool ahead);
   void MaybeMark(const Judged& piece);
   void ScanTimes(Judged& piece, const std::vector<std::uint8_t>* taken);
   void KeepToLimits(Judged& piece, std::int64_t watermark);

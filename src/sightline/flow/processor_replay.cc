@@ -43,7 +43,7 @@ Status Processor::Replay(const Input& input, std::span<const ReplayKey> keys, st
   }
   BeginPiece(input, piece_, &taken);
   if (keys.front().reason != Verdict::kLate) {
-    JudgeRows(piece_, &taken);
+    JudgeRows(piece_, &taken, false);
     CountWindows(piece_);
   } else {
     piece_.before.assign(decoded.rows.rows, watermark_);
