@@ -42,6 +42,11 @@ sightline_arrow_library(arrow_acero deps_arrow_compute)
 sightline_arrow_library(parquet deps_arrow)
 sightline_arrow_library(arrow_dataset deps_arrow_acero deps_parquet)
 sightline_arrow_library(arrow_s3 deps_arrow)
+# The header is Debian's, in the compiler's own path.
+add_library(deps_rdkafka SHARED IMPORTED GLOBAL)
+set_target_properties(deps_rdkafka PROPERTIES IMPORTED_LOCATION "${SIGHTLINE_DEPS_PREFIX}/rdkafka/lib/librdkafka.so.1"
+  IMPORTED_SONAME librdkafka.so.1)
+add_library(Deps::rdkafka ALIAS deps_rdkafka)
 sightline_imported_library(duckdb "${SIGHTLINE_DEPS_PREFIX}/duckdb/lib/libduckdb.so" "${SIGHTLINE_DEPS_PREFIX}/duckdb/include")
 
 # --- from Debian ---
@@ -64,7 +69,6 @@ pkg_check_modules(zstd REQUIRED IMPORTED_TARGET libzstd)
 pkg_check_modules(lz4 REQUIRED IMPORTED_TARGET liblz4)
 pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET libxxhash)
 pkg_check_modules(re2 REQUIRED IMPORTED_TARGET re2)
-pkg_check_modules(rdkafka REQUIRED IMPORTED_TARGET rdkafka)
 pkg_check_modules(avro REQUIRED IMPORTED_TARGET avro-c)
 pkg_check_modules(curl REQUIRED IMPORTED_TARGET libcurl)
 
@@ -82,7 +86,6 @@ sightline_dep(zlib ZLIB::ZLIB)
 sightline_dep(lz4 PkgConfig::lz4)
 sightline_dep(xxhash PkgConfig::xxhash)
 sightline_dep(re2 PkgConfig::re2)
-sightline_dep(rdkafka PkgConfig::rdkafka)
 sightline_dep(avro PkgConfig::avro)
 sightline_dep(curl PkgConfig::curl)
 sightline_dep(protobuf protobuf::libprotobuf Threads::Threads)
