@@ -1,6 +1,7 @@
 #include "apps/sightline/kafka.h"
 
 #include "connectors/kafka/examination.h"
+#include "connectors/registry/client.h"
 #include "sightline/model/dead_letter.h"
 
 namespace sightline::app {
@@ -10,7 +11,27 @@ namespace {
 static_assert(static_cast<int>(config::SaslMechanism::kScramSha512) == static_cast<int>(kafka::SaslMechanism::kScramSha512));
 static_assert(static_cast<int>(config::KafkaCompression::kZstd) == static_cast<int>(kafka::Codec::kZstd));
 
+Finding ExamineRegistry(const config::RegistryConfig& config) {
+  constexpr const char* kName = "schema registry";
+  auto client = registry::RegistryClient::Make(RegistryOptions(config));
+  const auto subjects = client ? (*client)->Subjects() : Result<std::vector<std::string>>(std::unexpected(client.error()));
+  if (subjects) return {kName, Health::kGood, "answers at " + config.url + ", " + std::to_string(subjects->size()) + " subjects", ""};
+  const std::string& message = subjects.error().message;
+  const std::size_t cut = message.rfind("; ");
+  return {kName, Health::kProblem, message.substr(0, cut), cut == std::string::npos ? "" : message.substr(cut + 2)};
+}
+
 }  // namespace
+
+registry::RegistryOptions RegistryOptions(const config::RegistryConfig& config) {
+  registry::RegistryOptions options;
+  options.url = config.url;
+  options.user = config.user;
+  options.password = config.password.reveal();
+  options.ca = config.ca;
+  options.timeout = config.timeout;
+  return options;
+}
 
 kafka::KafkaBusOptions KafkaOptions(const config::BusConfig& bus, const ops::Log& log) {
   kafka::KafkaBusOptions options;
@@ -62,6 +83,7 @@ std::vector<Finding> ExamineKafkaBus(const config::Config& config, const World& 
                                                                            : Health::kProblem;
     findings.push_back({std::move(looked.name), health, std::move(looked.found), std::move(looked.remedy)});
   }
+  if (config.drivers.bus.registry) findings.push_back(ExamineRegistry(*config.drivers.bus.registry));
   return findings;
 }
 

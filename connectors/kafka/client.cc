@@ -1,7 +1,9 @@
 #include "connectors/kafka/client.h"
 
 #include <librdkafka/rdkafka.h>
+#include <openssl/x509.h>
 
+#include <cstdio>
 #include <cstring>
 
 namespace sightline::kafka {
@@ -115,6 +117,16 @@ struct Handle::Hooks {
     }
     handle->NoteTrouble(code, reason);
   }
+  // librdkafka says that a certificate was not accepted, and not why.
+  static int Verify(rd_kafka_t*, const char* broker, std::int32_t, int* problem, int, const char*, std::size_t, char* text,
+                    std::size_t text_size, void* opaque) {
+    if (*problem == X509_V_OK) return 1;
+    const char* why = X509_verify_cert_error_string(*problem);
+    std::snprintf(text, text_size, "%s", why);
+    const auto* handle = static_cast<const Handle*>(opaque);
+    handle->NoteTrouble(RD_KAFKA_RESP_ERR__SSL, std::string(broker) + ": its certificate is not accepted: " + why);
+    return 0;
+  }
   static int Statistics(rd_kafka_t*, char* json, std::size_t size, void* opaque) {
     static_cast<const Handle*>(opaque)->options_.statistics({json, size});
     return 0;
@@ -149,6 +161,7 @@ Result<std::shared_ptr<Handle>> Handle::Make(const ClientOptions& options, Role 
   rd_kafka_conf_set_opaque(conf, handle.get());
   rd_kafka_conf_set_log_cb(conf, &Hooks::Log);
   rd_kafka_conf_set_error_cb(conf, &Hooks::Failed);
+  if (options.tls) rd_kafka_conf_set_ssl_cert_verify_cb(conf, &Hooks::Verify);
   if (options.statistics) rd_kafka_conf_set_stats_cb(conf, &Hooks::Statistics);
   if (callbacks.delivered != nullptr) rd_kafka_conf_set_dr_msg_cb(conf, &Hooks::Delivered);
   if (callbacks.rebalanced != nullptr) rd_kafka_conf_set_rebalance_cb(conf, &Hooks::Rebalanced);
@@ -174,7 +187,8 @@ Handle::~Handle() {
 
 void Handle::NoteTrouble(int code, std::string_view reason) const {
   const std::lock_guard lock(mutex_);
-  if (SaysMore(trouble_code_) && !SaysMore(code)) return;
+  // What was noted first is the cause, what follows from it says less.
+  if (SaysMore(trouble_code_) && (!SaysMore(code) || code == trouble_code_)) return;
   if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN && trouble_code_ != 0) return;
   trouble_code_ = code;
   trouble_ = reason;

@@ -69,6 +69,7 @@ TEST_F(KafkaClients, ReadersSeeCommittedTransactionsWithTheirTrueOffsets) {
   ASSERT_TRUE(producer->Commit(kPatience));
   ASSERT_TRUE(producer->Begin());
   Produce(*producer, topic, "gone");
+  ASSERT_TRUE(producer->Flush(kPatience));
   ASSERT_TRUE(producer->Abort(kPatience));
   ASSERT_TRUE(producer->Begin());
   Produce(*producer, topic, "c");
@@ -273,9 +274,9 @@ TEST_F(KafkaClients, ExistingTopicsAreLookedAt) {
 
 // A group's member with what it took, run by hand.
 struct Member {
-  std::unique_ptr<GroupConsumer> consumer;
   std::set<TopicPartition> mine;
   std::multiset<std::string> taken;
+  std::unique_ptr<GroupConsumer> consumer;  // last: it revokes what is mine when it goes
 
   void Step() {
     const Status polled = consumer->Poll(milliseconds(20));

@@ -10,7 +10,7 @@ using kafka::testing::KafkaEngine;
 
 class KafkaHarness final : public BusHarness {
  public:
-  KafkaHarness() : prefix_(KafkaEngine::Get().NewPrefix()) { Open(); }
+  explicit KafkaHarness(bool gaps = false) : gaps_(gaps), prefix_(KafkaEngine::Get().NewPrefix()) { Open(); }
   ~KafkaHarness() override {
     if (bus_ == nullptr) return;
     const auto topics = bus_->Topics();
@@ -19,6 +19,7 @@ class KafkaHarness final : public BusHarness {
     }
   }
   Bus& bus() override { return *bus_; }
+  bool HasGaps() const override { return gaps_; }
   void Reopen() override {
     bus_.reset();
     Open();
@@ -31,11 +32,15 @@ class KafkaHarness final : public BusHarness {
     bus_ = std::move(*bus);
   }
 
+  const bool gaps_;  // with transactions
   const std::string prefix_;
   std::unique_ptr<KafkaBus> bus_;
 };
 
 INSTANTIATE_TEST_SUITE_P(Kafka, BusConformance, ::testing::Values(BusCase{"Broker", [] { return std::make_unique<KafkaHarness>(); }}),
+                         BusCaseName);
+
+INSTANTIATE_TEST_SUITE_P(Kafka, RetryConformance, ::testing::Values(BusCase{"Broker", [] { return std::make_unique<KafkaHarness>(true); }}),
                          BusCaseName);
 
 }  // namespace

@@ -83,6 +83,7 @@ KafkaBus::~KafkaBus() {
   }
   watch_wake_.notify_all();
   if (watch_thread_.joinable()) watch_thread_.join();
+  claims_.reset();
   producers_.clear();
 }
 
@@ -233,7 +234,8 @@ Result<std::vector<std::string>> KafkaBus::Topics() {
   std::vector<std::string> names;
   for (const auto& [full, partitions] : cluster.topics) {
     if (full.starts_with("__") || !full.starts_with(options_.prefix)) continue;
-    names.push_back(full.substr(options_.prefix.size()));
+    std::string name = full.substr(options_.prefix.size());
+    if (name != kClaimsTopic) names.push_back(std::move(name));
   }
   return names;
 }
@@ -280,14 +282,21 @@ void KafkaBus::Append(const TopicPartition& to, const bus::AppendBatch& batch, A
   if (place->topic->spec.owned) {
     return done(Fail(ErrorKind::kFailedPrecondition, "topic " + to.topic + " belongs to a pipeline, which alone appends to it"));
   }
-  if (batch.idempotency) {
-    return done(
-        Fail(ErrorKind::kFailedPrecondition, "an Idempotency-Key is not kept on Kafka yet: send without it, or use drivers.bus.type: log"));
-  }
   auto producer = ProducerFor(*place->topic);
   if (!producer) return done(std::unexpected(std::move(producer).error()));
-  const std::vector<OutRecord> records = RecordsOf(batch);
+  std::vector<OutRecord> records = RecordsOf(batch);
   const auto count = static_cast<std::uint32_t>(records.size());
+  if (batch.idempotency) {
+    if (Status small = (*producer)->CheckSizes(to.topic, records); !small) return done(std::unexpected(std::move(small).error()));
+    const auto claims = Claims();
+    if (!claims) return done(std::unexpected(claims.error()));
+    return (*claims)->Append(*batch.idempotency, {FullName(to.topic), to.partition, CodecOf(place->topic->spec.compression)},
+                             std::move(records), [state = std::move(place->state), done = std::move(done)](Result<bus::Appended> appended) {
+                               if (appended && state->LearnEnd(appended->base.value + appended->count) && !state->has_readers())
+                                 state->Wake();
+                               done(std::move(appended));
+                             });
+  }
   (*producer)->Send(FullName(to.topic), to.partition, records, CodecOf(place->topic->spec.compression),
                     [state = std::move(place->state), count, done = std::move(done)](Result<std::int64_t> first) {
                       if (!first) return done(std::unexpected(std::move(first).error()));
@@ -295,6 +304,14 @@ void KafkaBus::Append(const TopicPartition& to, const bus::AppendBatch& batch, A
                       if (state->LearnEnd(*first + count) && !state->has_readers()) state->Wake();
                       done(bus::Appended{.base = Offset(*first), .count = count, .repeated = false});
                     });
+}
+
+Result<ClaimsLog*> KafkaBus::Claims() {
+  const std::lock_guard lock(claims_mutex_);
+  if (claims_ == nullptr) {
+    SL_ASSIGN_OR_RETURN(claims_, ClaimsLog::Open(options_.client, *admin_, *consumers_, options_.prefix, options_.policy));
+  }
+  return claims_.get();
 }
 
 void KafkaBus::NoteEnd(const TopicPartition& partition, Offset end) {

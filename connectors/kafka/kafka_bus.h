@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "connectors/kafka/admin.h"
+#include "connectors/kafka/claims.h"
 #include "connectors/kafka/consumer.h"
 #include "connectors/kafka/producer.h"
 #include "connectors/kafka/topic_settings.h"
@@ -84,6 +85,7 @@ class KafkaBus final : public bus::Bus {
   Status CheckExisting(const bus::TopicSpec& spec, const std::vector<PartitionLeader>& partitions);
   Status AwaitLeaders(const std::string& topic);
   Result<std::shared_ptr<Producer>> ProducerFor(const Topic& topic);
+  Result<ClaimsLog*> Claims();
   void Watch();
   void Say(LogLevel level, const std::string& text) const;
 
@@ -95,6 +97,8 @@ class KafkaBus final : public bus::Bus {
   std::map<std::string, bus::TopicSpec> ensured_;  // by this process; what Kafka does not keep of a spec stands here alone
   std::mutex producers_mutex_;
   std::map<std::uint64_t, std::shared_ptr<Producer>> producers_;  // by what their topics take in one piece
+  std::mutex claims_mutex_;
+  std::unique_ptr<ClaimsLog> claims_;  // made with the first tagged append
   std::mutex watch_mutex_;
   std::condition_variable watch_wake_;
   bool stopping_ = false;

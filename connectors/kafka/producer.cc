@@ -85,8 +85,7 @@ Result<std::shared_ptr<Producer::Lane>> Producer::LaneOf(const std::string& topi
   return lane;
 }
 
-// Takes room for the records, or says why not.
-Status Producer::Admit(const std::string& topic, std::span<const OutRecord> records, std::uint64_t bytes) {
+Status Producer::CheckSizes(const std::string& topic, std::span<const OutRecord> records) const {
   const std::uint64_t client_max = handle_->options().message_bytes_max;
   for (std::size_t i = 0; i < records.size(); ++i) {
     const std::uint64_t size = records[i].size();
@@ -97,6 +96,12 @@ Status Producer::Admit(const std::string& topic, std::span<const OutRecord> reco
                                                  std::to_string(std::min(client_max, options_.batch_bytes_max)) +
                                                  (ours ? " (drivers.bus.message_max)" : " (max.message.bytes of the topic)"));
   }
+  return {};
+}
+
+// Takes room for the records, or says why not.
+Status Producer::Admit(const std::string& topic, std::span<const OutRecord> records, std::uint64_t bytes) {
+  SL_TRY(CheckSizes(topic, records));
   SL_TRY(health());
   const std::uint64_t all_bytes = pending_bytes_.fetch_add(bytes) + bytes;
   const std::uint64_t all_records = pending_records_.fetch_add(records.size()) + records.size();

@@ -36,6 +36,8 @@ class Producer {
   // until `done`. After an error none of them is there, except with kDeadlineExceeded and kIo: some may be.
   // kInvalidArgument when a record is over a limit; kUnavailable when nothing was sent, a retry is safe.
   void Send(const std::string& topic, Partition partition, std::span<const OutRecord> records, std::optional<Codec> compression, Done done);
+  // kInvalidArgument when a record is over a limit.
+  Status CheckSizes(const std::string& topic, std::span<const OutRecord> records) const;
   Status Reach(std::chrono::milliseconds timeout) { return handle_->Reach(timeout); }
   // kFailedPrecondition once the producer can send nothing more and must be replaced.
   Status health() const;

@@ -10,8 +10,6 @@
 namespace sightline::kafka {
 namespace {
 
-constexpr std::uint64_t kBatchBytes = 1'000'000;
-
 bool IsFenced(int code) {
   return code == RD_KAFKA_RESP_ERR__FENCED || code == RD_KAFKA_RESP_ERR_PRODUCER_FENCED ||
          code == RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH || code == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID;
@@ -32,12 +30,12 @@ GroupMetadata::~GroupMetadata() {
 struct TransactionalProducer::Lane {
   TopicRef topic;
   std::atomic<std::int64_t> end = 0;
+  Trace own;  // of records that nobody traces
 };
 
 Result<std::unique_ptr<TransactionalProducer>> TransactionalProducer::Make(const ClientOptions& client, const TransactionOptions& options) {
   std::unique_ptr<TransactionalProducer> producer(new TransactionalProducer());
   producer->id_ = options.transactional_id;
-  const std::uint64_t message_max = std::min(client.message_bytes_max, options.batch_bytes_max);
   const Settings settings = {
       {"transactional.id", options.transactional_id},
       {"transaction.timeout.ms", std::to_string(options.transaction_timeout.count())},
@@ -45,8 +43,8 @@ Result<std::unique_ptr<TransactionalProducer>> TransactionalProducer::Make(const
       {"socket.timeout.ms", std::to_string(std::min(client.request_timeout, options.transaction_timeout).count())},
       {"linger.ms", std::to_string(static_cast<double>(client.linger.count()) / 1000)},
       {"compression.codec", std::string(CodecName(client.compression))},
-      {"message.max.bytes", std::to_string(std::max<std::uint64_t>(message_max, 1000))},
-      {"batch.size", std::to_string(std::min(message_max, kBatchBytes))},
+      {"message.max.bytes", std::to_string(std::max<std::uint64_t>(client.message_bytes_max, 1000))},
+      {"batch.size", std::to_string(std::min(client.message_bytes_max, options.batch_bytes))},
       {"batch.num.messages", "100000"},
       {"message.timeout.ms", std::to_string(std::min(client.delivery_timeout, options.transaction_timeout).count())},
       {"queue.buffering.max.messages", "1000000"},
@@ -75,7 +73,11 @@ void TransactionalProducer::Delivered(void* owner, int code, int, std::int64_t o
     static_cast<TransactionalProducer*>(owner)->failure_ = code;
     return;
   }
-  auto* lane = static_cast<Lane*>(opaque);
+  auto* trace = static_cast<Trace*>(opaque);
+  auto* lane = static_cast<Lane*>(trace->lane_);
+  std::int64_t first = trace->first_;
+  while (offset < first && !trace->first_.compare_exchange_weak(first, offset)) {
+  }
   std::int64_t end = lane->end;
   while (end < offset + 1 && !lane->end.compare_exchange_weak(end, offset + 1)) {
   }
@@ -118,13 +120,16 @@ TransactionStatus TransactionalProducer::Begin() {
 }
 
 TransactionStatus TransactionalProducer::Produce(const std::string& topic, Partition partition, const OutRecord& record,
-                                                 std::optional<Codec> compression) {
+                                                 std::optional<Codec> compression, Trace* trace) {
   std::unique_ptr<Lane>& lane = lanes_[{topic, partition}];
   if (lane == nullptr) {
     lane = std::make_unique<Lane>();
     lane->topic = TopicRef(handle_, topic, compression);
+    lane->own.lane_ = lane.get();
   }
-  const int code = sightline::kafka::Produce(handle_->get(), lane->topic.get(), partition.value, record, Copying::kYes, lane.get());
+  if (trace == nullptr) trace = &lane->own;
+  trace->lane_ = lane.get();
+  const int code = sightline::kafka::Produce(handle_->get(), lane->topic.get(), partition.value, record, Copying::kYes, trace);
   if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return {};
   TransactionError failed;
   failed.fault = code == RD_KAFKA_RESP_ERR__QUEUE_FULL ? Fault::kRetriable : Fault::kAbortable;

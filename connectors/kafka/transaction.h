@@ -56,7 +56,8 @@ struct TransactionOptions {
   std::string transactional_id;
   // A transaction that is open longer is aborted by the broker; readers wait for it no longer than this.
   std::chrono::milliseconds transaction_timeout{10'000};
-  std::uint64_t batch_bytes_max = 1'000'000;
+  // Records that go together in one piece; a topic's max.message.bytes must allow it.
+  std::uint64_t batch_bytes = 1'000'000;
 };
 
 // A producer whose records are seen together or not at all, with the offsets of the input they come from:
@@ -73,9 +74,23 @@ class TransactionalProducer {
 
   TransactionStatus Init(std::chrono::milliseconds timeout);
   TransactionStatus Begin();
+  // Where records came to lie: the first offset of those that were produced with it. Must live until they are flushed.
+  class Trace {
+   public:
+    // Nothing before the first is acknowledged.
+    std::optional<Offset> first() const {
+      const std::int64_t known = first_;
+      return known == INT64_MAX ? std::nullopt : std::optional(Offset(known));
+    }
+
+   private:
+    friend class TransactionalProducer;
+    std::atomic<std::int64_t> first_ = INT64_MAX;
+    void* lane_ = nullptr;
+  };
   // Copies the record. kRetriable while the client's queue is full.
   TransactionStatus Produce(const std::string& topic, Partition partition, const OutRecord& record,
-                            std::optional<Codec> compression = std::nullopt);
+                            std::optional<Codec> compression = std::nullopt, Trace* trace = nullptr);
   TransactionStatus SendOffsets(std::span<const GroupOffset> offsets, const GroupMetadata& group, std::chrono::milliseconds timeout);
   // Flushes, too. After kRetriable (a time-out) the outcome is open: call it again.
   TransactionStatus Commit(std::chrono::milliseconds timeout);

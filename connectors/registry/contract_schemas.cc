@@ -4,6 +4,7 @@
 #include <google/protobuf/descriptor.pb.h>
 #include <google/protobuf/io/tokenizer.h>
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
+#include <google/protobuf/stubs/logging.h>
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
@@ -216,6 +217,7 @@ void CompareMessages(const governance::Contract& contract, const google::protobu
 
 Result<SchemaComparison> CompareProtobuf(const governance::Contract& contract, const std::string& text) {
   google::protobuf::io::ArrayInputStream input(text.data(), static_cast<int>(text.size()));
+  const google::protobuf::LogSilencer silence;  // it warns to standard error of files without `syntax`
   FirstError error;
   google::protobuf::io::Tokenizer tokenizer(&input, &error);
   google::protobuf::compiler::Parser parser;

@@ -236,7 +236,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadCase{"UnknownSink", "to: [live]", "to: [live, statistic]",
                 R"(conf/c.yaml:21:16: pipelines.counts.to cannot be "statistic"; did you mean "statistics"?)"},
         BadCase{"KafkaWithoutBrokers", "sightline: 1", "sightline: 1\ndrivers: {bus: {type: kafka}}",
-                "conf/c.yaml:2:17: drivers.bus: Kafka needs `brokers`; write brokers: [host:9092]"},
+                "conf/c.yaml:2:16: drivers.bus: Kafka needs `brokers`; write brokers: [host:9092]"},
         BadCase{
             "KafkaBrokerWithoutPort", "sightline: 1", "sightline: 1\ndrivers: {bus: {type: kafka, brokers: [a]}}",
             R"(conf/c.yaml:2:40: drivers.bus.brokers: "a" is not an address: the port is missing; write host:port, such as 127.0.0.1:8080 or [::1]:8080)"},
@@ -252,7 +252,7 @@ INSTANTIATE_TEST_SUITE_P(
             "conf/c.yaml:2:54: drivers.bus.sasl: `plain` without TLS tells the password to everybody on the way; add tls: {}, or use "
             "scram-sha-512"},
         BadCase{"MoreInSyncThanReplicas", "sightline: 1", "sightline: 1\ndrivers: {bus: {type: kafka, brokers: [\"a:1\"], replication: 1}}",
-                "conf/c.yaml:2:17: drivers.bus.min_insync: 2 copies cannot be there of 1; make it at most `replication`, better one less"},
+                "conf/c.yaml:2:16: drivers.bus.min_insync: 2 copies cannot be there of 1; make it at most `replication`, better one less"},
         BadCase{"OpenToAll", "sightline: 1", "sightline: 1\nlisten: {http: \"0.0.0.0:8080\"}",
                 "conf/c.yaml:2:16: listen.http: others can reach 0.0.0.0:8080, which needs listen.tls and access.tokens; add listen.tls "
                 "and access.tokens, or listen on 127.0.0.1:8080"},

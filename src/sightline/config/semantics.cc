@@ -120,7 +120,7 @@ void Semantics::CheckBus() {
     }
   }
   if (!kafka) return;
-  if (bus.brokers.empty()) Report("drivers.bus", "Kafka needs `brokers`", "write brokers: [host:9092]");
+  if (!written("brokers")) Report("drivers.bus", "Kafka needs `brokers`", "write brokers: [host:9092]");
   if (bus.min_insync > bus.replication) {
     Report("drivers.bus.min_insync", std::to_string(bus.min_insync) + " copies cannot be there of " + std::to_string(bus.replication),
            "make it at most `replication`, better one less");

@@ -25,6 +25,8 @@ class BusHarness {
   virtual bool Crash() { return false; }
   // The clock of the bus moves on; false where it cannot be moved.
   virtual bool Advance(std::chrono::milliseconds) { return false; }
+  // Offsets are left out, so that a record's is not one more than the one's before it.
+  virtual bool HasGaps() const { return false; }
   // Removes now what retention allows; false where the implementation does so when it likes.
   virtual bool ApplyRetention() { return false; }
 };
