@@ -76,7 +76,7 @@ class World {
     owned.durability = bus::Durability::kOs;
     SL_TRY(flow::EnsureOwnedTopics(*log_.bus, plan_, owned));
     catalog_ = std::make_unique<flow::ReferenceCatalog>();
-    SL_TRY(app::LoadReferences(config_, files_, store_, *catalog_));
+    SL_TRY(app::LoadReferences(config_, References(), store_, *catalog_));
     context_ = std::make_unique<flow::TaskContext>(flow::TaskContext{.runtime = log_.runtime,
                                                                      .bus = *log_.bus,
                                                                      .plan = plan_,
@@ -215,7 +215,7 @@ class World {
       return Fail(ErrorKind::kInvalidArgument, "line " + std::to_string(line.line) + " names a reference or file that is not there");
     }
     const std::string before = std::exchange(files_.files[reference->from], file->second);
-    const Result<flow::ReferenceHandle> table = app::ReloadReference(*reference, files_, store_, *catalog_);
+    const Result<flow::ReferenceHandle> table = app::ReloadReference(*reference, References(), store_, *catalog_);
     if (line.refused.empty()) return table ? Drain() : std::unexpected(table.error());
     files_.files[reference->from] = before;
     if (!table && table.error().message.find(line.refused) != std::string::npos) return Drain();
@@ -353,6 +353,9 @@ class World {
     claim(rows_out, " rows were counted as put out; in the topic there are ",
           std::count_if(rows.begin(), rows.end(), [](const auto& row) { return !IsNoRow(row); }));
   }
+
+  // Sources of references are the scenario's files; everything else is on the simulated disk.
+  runtime::Runtime References() { return {log_.runtime.clock, files_, log_.runtime.failpoints}; }
 
   const Scenario& scenario_;
   config::MemoryFiles& files_;

@@ -70,7 +70,7 @@ Result<Exit> RunPipeline(Context& context, const RunOptions& options) {
   const runtime::Runtime runtime{context.world.clock, files, failpoints};
   flow::ReferenceStore store(files, scratch->path() + "/references");
   flow::ReferenceCatalog catalog;
-  SL_TRY(LoadReferences(config, files, store, catalog));
+  SL_TRY(LoadReferences(config, runtime, store, catalog));
   bus::LogBus::Options bus_options;
   bus_options.flushing = bus::LogBus::Flushing::kInline;
   SL_ASSIGN_OR_RETURN(const std::unique_ptr<bus::LogBus> bus, bus::LogBus::Open(runtime, scratch->path(), bus_options));

@@ -9,10 +9,12 @@
 #include <thread>
 #include <vector>
 
+#include "apps/sightline/references.h"
 #include "sightline/bus/embedded/log_bus.h"
 #include "sightline/config/config.h"
 #include "sightline/flow/engine.h"
 #include "sightline/flow/reference_store.h"
+#include "sightline/ops/health.h"
 #include "sightline/ops/log.h"
 #include "sightline/stores/statistics/port.h"
 #include "sightline/stores/statistics/results_sink.h"
@@ -31,6 +33,7 @@ class DataPlane {
     const ops::Log& log;
     int threads = 2;
     std::optional<flow::StartAt> from = std::nullopt;  // where changed pipelines begin
+    ops::Health* health = nullptr;                     // told when a sink cannot go on
   };
   // Recovers everything; the errors are for the operator: they say what, where and what to do.
   static Result<std::unique_ptr<DataPlane>> Open(const Settings& settings);
@@ -44,6 +47,7 @@ class DataPlane {
   // Reads a reference's source again; the version in effect.
   Result<flow::ReferenceHandle> Reload(const std::string& reference);
   std::vector<flow::TaskStatus> tasks() const { return engine_->status(); }
+  std::map<std::string, postgres::FollowerStatus> followed() const;  // references, by name
   const flow::StateMemory& state_memory() const { return *state_memory_; }
   std::map<std::string, stores::ResultsSinkMetrics> sinks() const;  // by pipeline
 
@@ -58,7 +62,10 @@ class DataPlane {
   Status StartEngine();
   void StartSinks();
   std::map<std::pair<std::string, std::int32_t>, std::int64_t> InputEnds(const flow::PipelinePlan& pipeline);
+  Status EnsureStatistics();
   void Housekeep();
+  void WatchSinks();
+  void WatchReferences();
 
   Settings settings_;
   std::string directory_;
@@ -66,11 +73,13 @@ class DataPlane {
   flow::ReferenceStore reference_store_;
   flow::ReferenceCatalog catalog_;
   std::mutex reload_mutex_;
+  std::unique_ptr<FollowedReferences> followed_;
   std::unique_ptr<stores::StatisticsStore> statistics_;
   std::unique_ptr<flow::StateMemory> state_memory_;
   std::unique_ptr<flow::TaskContext> context_;
   std::unique_ptr<flow::Engine> engine_;
   std::map<std::string, std::unique_ptr<stores::ResultsSinkThread>> sinks_;
+  std::map<std::string, std::string> sink_errors_;  // what was said of each
   std::mutex watch_mutex_;
   std::condition_variable watch_wake_;
   bool stopping_ = false;

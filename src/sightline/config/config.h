@@ -55,7 +55,7 @@ struct ListenConfig {
 
 enum class BusType : std::uint8_t { kLog };
 enum class ObjectsType : std::uint8_t { kFiles };
-enum class StatisticsType : std::uint8_t { kDuckdb };
+enum class StatisticsType : std::uint8_t { kDuckdb, kPostgres };
 
 struct BusConfig {
   BusType type = BusType::kLog;
@@ -67,9 +67,26 @@ struct BusConfig {
 struct ObjectsConfig {
   ObjectsType type = ObjectsType::kFiles;
 };
+// How the certificate of a Postgres server is looked at: libpq's sslmode.
+enum class PostgresTlsMode : std::uint8_t { kDisable, kPrefer, kRequire, kVerifyCa, kVerifyFull };
+std::string_view PostgresTlsModeName(PostgresTlsMode mode);  // "verify-full"
+struct PostgresTlsConfig {
+  std::optional<PostgresTlsMode> mode;  // none: what the URL says, else verify-full, and prefer for an address of this machine
+  std::string ca;
+  std::string certificate;
+  std::string key;
+};
 struct StatisticsConfig {
   StatisticsType type = StatisticsType::kDuckdb;
   std::uint64_t memory_max = 0;  // bytes
+  // For Postgres.
+  Secret url;
+  PostgresTlsConfig tls;
+  std::string schema;
+  std::string reader;  // a role; "none"
+  std::int64_t connections_max = 0;
+  std::chrono::milliseconds connect_timeout{0};
+  std::chrono::milliseconds statement_timeout{0};
 };
 struct DriversConfig {
   BusConfig bus;
@@ -104,10 +121,24 @@ struct DatasetConfig {
   std::vector<std::string> ImpliesPartition() const;
 };
 
+// A table that is followed by logical replication.
+struct PostgresReferenceConfig {
+  Secret url;
+  PostgresTlsConfig tls;
+  std::string table;        // "locations", "public.locations"
+  std::string slot;         // "": sightline_<reference>
+  std::string publication;  // "": sightline_<reference>
+  std::uint64_t lag_max = 0;  // bytes of the server's log that wait for us before there is an alarm
+  std::chrono::milliseconds heartbeat{0};
+  std::chrono::milliseconds connect_timeout{0};
+  std::chrono::milliseconds statement_timeout{0};
+};
+
 struct ReferenceConfig {
   std::string name;
   std::string contract_file;
-  std::string from;  // path of a .csv, .json, .ndjson or .parquet file
+  std::string from;  // path of a .csv, .json, .ndjson or .parquet file; or else:
+  std::optional<PostgresReferenceConfig> postgres;
   std::string key;   // a field of its contract
   governance::Contract contract;
 };

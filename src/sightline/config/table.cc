@@ -2,6 +2,8 @@
 
 #include <limits>
 
+#include "sightline/config/postgres_table.h"
+
 namespace sightline::config {
 namespace {
 
@@ -23,11 +25,10 @@ constexpr std::string_view kWhenFull[] = {"refuse", "drop"};
 constexpr std::string_view kCompressions[] = {"none", "lz4", "zstd"};
 constexpr std::string_view kBusTypes[] = {"log"};
 constexpr std::string_view kObjectTypes[] = {"files"};
-constexpr std::string_view kStatisticsTypes[] = {"duckdb"};
+constexpr std::string_view kStatisticsTypes[] = {"duckdb", "postgres"};
 // Drivers of later builds: known words, refused with a sentence of their own.
 constexpr std::string_view kBusTypesLater[] = {"kafka"};
 constexpr std::string_view kObjectTypesLater[] = {"s3", "gcs", "hdfs"};
-constexpr std::string_view kStatisticsTypesLater[] = {"postgres"};
 // As security/principal.h names them; a test keeps the two lists equal.
 constexpr std::string_view kPermissions[] = {"results.read", "ingest.write", "topics.read", "topics.write",
                                              "sql.run",      "metrics.read", "admin"};
@@ -118,17 +119,57 @@ constexpr Property kStatisticsProperties[] = {
     {.name = "type",
      .type = kChoice,
      .default_text = "duckdb",
-     .help = "The statistics store: `duckdb` is embedded.",
+     .help = "The statistics store: `duckdb` is embedded, `postgres` a server (docs/connectors/postgres.md).",
      .choices = kStatisticsTypes,
-     .later = kStatisticsTypesLater,
      .access = Bind<&StatisticsConfig::type, kChoice>()},
     {.name = "memory_max",
      .type = kBytes,
      .default_text = "512MiB",
-     .help = "Memory the statistics store may take.",
+     .help = "Memory the embedded statistics store may take.",
      .min = 64 * kMiB,
      .max = kTiB,
      .access = Bind<&StatisticsConfig::memory_max, kBytes>()},
+    {.name = "url",
+     .type = kSecret,
+     .help = "Of `postgres`: the connection, `postgresql://USER:PASSWORD@HOST:PORT/DATABASE`.",
+     .example = "{env: PG_URL}",
+     .access = Bind<&StatisticsConfig::url, kSecret>()},
+    {.name = "tls",
+     .type = kSection,
+     .help = PostgresTlsSection().help,
+     .access = BindSection<&StatisticsConfig::tls>(),
+     .section = &PostgresTlsSection()},
+    {.name = "schema",
+     .type = kName,
+     .default_text = "sightline",
+     .help = "Of `postgres`: the schema of the views; the tables behind them are in `SCHEMA_store`.",
+     .access = Bind<&StatisticsConfig::schema, kName>()},
+    {.name = "reader",
+     .type = kName,
+     .default_text = "sightline_reader",
+     .help = "Of `postgres`: a role that gets the right to read the views, if it exists. `none` for no role.",
+     .access = Bind<&StatisticsConfig::reader, kName>()},
+    {.name = "connections_max",
+     .type = kInteger,
+     .default_text = "8",
+     .help = "Of `postgres`: connections at once.",
+     .min = 2,
+     .max = 1000,
+     .access = Bind<&StatisticsConfig::connections_max, kInteger>()},
+    {.name = "connect_timeout",
+     .type = kDuration,
+     .default_text = "10s",
+     .help = "Of `postgres`: how long a connection may take to come about.",
+     .min = 100,
+     .max = 10 * kMinute,
+     .access = Bind<&StatisticsConfig::connect_timeout, kDuration>()},
+    {.name = "statement_timeout",
+     .type = kDuration,
+     .default_text = "30s",
+     .help = "Of `postgres`: how long a statement may take.",
+     .min = 100,
+     .max = kHour,
+     .access = Bind<&StatisticsConfig::statement_timeout, kDuration>()},
 };
 constexpr Section kStatistics{"drivers.statistics", "The store of results.", kStatisticsProperties};
 
@@ -285,10 +326,14 @@ constexpr Property kReferenceProperties[] = {
      .access = Bind<&ReferenceConfig::contract_file, kPath>()},
     {.name = "from",
      .type = kPath,
-     .help = "The table: a `.csv`, `.json`, `.ndjson` or `.parquet` file.",
+     .help = "The table: a `.csv`, `.json`, `.ndjson` or `.parquet` file. Either this or `postgres`.",
      .example = "references/locations.csv",
-     .required = true,
      .access = Bind<&ReferenceConfig::from, kPath>()},
+    {.name = "postgres",
+     .type = kSection,
+     .help = PostgresReferenceSection().help,
+     .access = BindSection<&ReferenceConfig::postgres>(),
+     .section = &PostgresReferenceSection()},
     {.name = "key",
      .type = kName,
      .help = "The field that identifies a row.",
