@@ -5,8 +5,9 @@ from .counting import SLIDING
 from .dedupe import DEDUPE
 from .from_log import FLINK_SECTION
 from .live import CLIENTS_SECTION, LATENCY
+from .postgres import POSTGRES
 from .restart import RESTART
 from .second_pipeline import SECOND
 
 SECTIONS = {section.figure["name"]: section
-            for section in (LIMIT, DUCKDB, FLINK_SECTION, SECOND, SLIDING, DEDUPE, LATENCY, APPEND, RESTART, CLIENTS_SECTION)}
+            for section in (LIMIT, DUCKDB, FLINK_SECTION, SECOND, SLIDING, DEDUPE, LATENCY, APPEND, RESTART, CLIENTS_SECTION, POSTGRES)}
