@@ -122,6 +122,23 @@ Result<std::vector<TableInfo>> ReadCatalog(Connection& connection, const Layout&
   return tables;
 }
 
+Status GrantReader(Connection& connection, const Layout& layout, const std::vector<TableInfo>& tables) {
+  if (layout.reader.empty()) return {};
+  const std::vector<Parameter> parameters = {Parameter::Text(layout.schema), Parameter::Text(layout.reader)};
+  SL_ASSIGN_OR_RETURN(
+      const Answer rows,
+      connection.Query("SELECT c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_roles r ON"
+                       " r.rolname = $2 WHERE n.nspname = $1 AND c.relkind = 'v' AND NOT (has_schema_privilege(r.oid, n.oid, 'USAGE')"
+                       " AND has_table_privilege(r.oid, c.oid, 'SELECT'))",
+                       parameters));
+  for (std::size_t row = 0; row < rows.rows(); ++row) {
+    for (const TableInfo& table : tables) {
+      if (table.table.active && table.table.shape.pipeline == rows.Bytes(row, 0)) SL_TRY(connection.Execute(layout.GrantView(table)));
+    }
+  }
+  return {};
+}
+
 Status AddTable(Connection& connection, const Layout& layout, const ResultShape& shape, std::uint64_t generation) {
   SL_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(connection));
   SL_TRY(connection.Execute(Lock(layout)));

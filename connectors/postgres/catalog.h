@@ -23,6 +23,9 @@ Result<std::vector<TableInfo>> ReadCatalog(Connection& connection, const Layout&
 // Compares what is there with what was made. kFailedPrecondition lists the differences, with what to do; nothing is mended.
 Status CheckUnchanged(Connection& connection, const Layout& layout, const std::vector<TableInfo>& tables);
 
+// Gives the readers' role what it lacks: it may have been made after the views.
+Status GrantReader(Connection& connection, const Layout& layout, const std::vector<TableInfo>& tables);
+
 // Adds a generation, and its view if it is active. Whoever comes second finds it there. `info` is what PlanTable gave over a catalog that
 // may be old: the plan is made anew over the present one.
 Status AddTable(Connection& connection, const Layout& layout, const ResultShape& shape, std::uint64_t generation);

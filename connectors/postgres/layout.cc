@@ -210,12 +210,14 @@ std::string Layout::CommentView(const TableInfo& table) const {
     column(field.name, (InGroup(shape, i) ? "Identifies the group; " : "") + std::string(FieldTypeName(field.type)) +
                            (field.nullable ? ", may be missing." : "."));
   }
-  if (!reader.empty()) {
-    sql += "DO $sightline$ BEGIN IF EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = " + Literal(reader) +
-           ") THEN GRANT USAGE ON SCHEMA " + Quote(schema) + " TO " + Quote(reader) + "; GRANT SELECT ON " + view + " TO " + Quote(reader) +
-           "; END IF; END $sightline$;";
-  }
-  return sql;
+  return sql + GrantView(table);
+}
+
+std::string Layout::GrantView(const TableInfo& table) const {
+  if (reader.empty()) return "";
+  return "DO $sightline$ BEGIN IF EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = " + Literal(reader) +
+         ") THEN GRANT USAGE ON SCHEMA " + Quote(schema) + " TO " + Quote(reader) + "; GRANT SELECT ON " + View(table) + " TO " +
+         Quote(reader) + "; END IF; END $sightline$;";
 }
 
 Status CheckNames(const ResultShape& shape) {

@@ -36,8 +36,9 @@ struct Layout {
   std::string CreateTables(const TableInfo& table) const;
   std::string DropTables(const TableInfo& table) const;
   std::string CreateView(const TableInfo& table) const;
-  // The view, with rights for the reader if the role is there.
+  // Comments on the view, and rights on it for the reader if the role is there.
   std::string CommentView(const TableInfo& table) const;
+  std::string GrantView(const TableInfo& table) const;
   // What somebody does by hand to have a pipeline's results built anew from its topic.
   std::string RebuildBy(const TableInfo& table) const;
 };

@@ -95,6 +95,7 @@ Result<ConnectionPool::Lease> PostgresStore::Session() {
   SL_TRY(Migrate(*session, layout_));
   SL_ASSIGN_OR_RETURN(std::vector<TableInfo> tables, ReadCatalog(*session, layout_));
   SL_TRY(CheckUnchanged(*session, layout_, tables));
+  SL_TRY(GrantReader(*session, layout_, tables));
   const std::lock_guard lock(mutex_);
   tables_ = std::move(tables);
   epoch_ = session.epoch();

@@ -472,6 +472,12 @@ TEST(PostgresStore, ReadersSeeTheViewsAlone) {
   EXPECT_EQ(as_viewer("select table_name from information_schema.tables where table_schema like 'shown%'"), "p");
   EXPECT_THROW(as_viewer("select * from shown_store.rows_1"), std::runtime_error);
   EXPECT_THROW(as_viewer("delete from shown.p"), std::runtime_error);
+  // A role that is made later gets its rights with the next start.
+  f.Psql("create role late_" + f.database + " nologin");
+  options.reader = "late_" + f.database;
+  EXPECT_THROW(f.Psql("set role late_" + f.database + "; select count(*) from shown.p"), std::runtime_error);
+  ASSERT_TRUE(Opened(options)->Tables());
+  EXPECT_EQ(f.Psql("set role late_" + f.database + "; select count(*) from shown.p"), "4");
   // Another generation keeps the rights.
   ASSERT_TRUE(store->Ensure(stores::testing::TestShape("p"), 2));
   ASSERT_TRUE(store->Activate("p", 2));
