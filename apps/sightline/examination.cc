@@ -113,7 +113,8 @@ Finding ExamineFlush(const World& world, const std::string& data) {
 
 Finding ExamineReference(const World& world, const config::ReferenceConfig& reference, Objects& objects) {
   const std::string name = "reference " + reference.name;
-  auto rows = ReadReferenceRows(reference, world.files, objects);
+  runtime::Failpoints failpoints;
+  auto rows = ReadReferenceRows(reference, {.clock = world.clock, .files = world.files, .failpoints = failpoints}, objects);
   if (!rows) return {name, Health::kProblem, rows.error().message, "correct " + reference.from};
   const int key = reference.contract.schema.Find(reference.key);
   const std::size_t count = rows->rows;

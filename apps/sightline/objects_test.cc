@@ -54,13 +54,13 @@ TEST_F(ObjectsTest, LocalFilesServeReferences) {
   EXPECT_EQ(store.location(), test_.directory + "/data/objects");
   flow::ReferenceStore kept(test_.files, test_.directory + "/kept");
   flow::ReferenceCatalog catalog;
-  ReferenceLoader loader(config, test_.files, objects, kept, catalog);
-  const auto missing = loader.LoadAll();
+  ReferenceLoader loader(config, runtime_, objects, kept, catalog);
+  const auto missing = loader.LoadAll(ReferenceLoader::Tables::kReadOnce);
   ASSERT_FALSE(missing);
   EXPECT_EQ(missing.error().kind, ErrorKind::kNotFound);
   EXPECT_THAT(missing.error().message, HasSubstr("reference locations"));
   ASSERT_TRUE(store.Put("references/locations.csv", Locations("First")));
-  ASSERT_TRUE(loader.LoadAll());
+  ASSERT_TRUE(loader.LoadAll(ReferenceLoader::Tables::kReadOnce));
   const std::uint64_t first = catalog.Newest("locations")->version();
   EXPECT_EQ((*loader.Reload(config.references[0]))->version(), first);
   ASSERT_TRUE(store.Put("references/locations.csv", Locations("Renamed")));

@@ -77,8 +77,8 @@ class World {
     owned.durability = bus::Durability::kOs;
     SL_TRY(flow::EnsureOwnedTopics(*log_.bus, plan_, owned));
     catalog_ = std::make_unique<flow::ReferenceCatalog>();
-    loader_ = std::make_unique<app::ReferenceLoader>(config_, files_, objects_, store_, *catalog_);
-    SL_TRY(loader_->LoadAll());
+    loader_ = std::make_unique<app::ReferenceLoader>(config_, References(), objects_, store_, *catalog_);
+    SL_TRY(loader_->LoadAll(app::ReferenceLoader::Tables::kReadOnce));
     context_ = std::make_unique<flow::TaskContext>(flow::TaskContext{.runtime = log_.runtime,
                                                                      .bus = *log_.bus,
                                                                      .plan = plan_,
@@ -355,6 +355,9 @@ class World {
     claim(rows_out, " rows were counted as put out; in the topic there are ",
           std::count_if(rows.begin(), rows.end(), [](const auto& row) { return !IsNoRow(row); }));
   }
+
+  // Sources of references are the scenario's files; everything else is on the simulated disk.
+  runtime::Runtime References() { return {log_.runtime.clock, files_, log_.runtime.failpoints}; }
 
   const Scenario& scenario_;
   config::MemoryFiles& files_;

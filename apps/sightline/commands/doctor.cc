@@ -9,6 +9,9 @@
 #include "apps/sightline/kafka.h"
 #include "apps/sightline/output.h"
 #include "apps/sightline/plan_input.h"
+#include "apps/sightline/references.h"
+#include "apps/sightline/statistics.h"
+#include "connectors/postgres/examination.h"
 
 namespace sightline::app {
 namespace {
@@ -34,6 +37,15 @@ Finding ExamineConfiguration(const Context& context, const std::string& given, c
   return {"configuration", Health::kGood, file + " has no mistakes", ""};
 }
 
+void AddChecks(std::vector<Finding>& findings, const std::string& of, const std::vector<postgres::Check>& checks) {
+  for (const postgres::Check& check : checks) {
+    const Health health = check.health == postgres::Check::Health::kGood      ? Health::kGood
+                          : check.health == postgres::Check::Health::kWarning ? Health::kWarning
+                                                                              : Health::kProblem;
+    findings.push_back({of + " " + check.name, health, check.found, check.remedy});
+  }
+}
+
 std::vector<Finding> Examine(const Context& context, const std::string& given) {
   config::Config config;
   std::vector<Finding> findings = {ExamineConfiguration(context, given, config)};
@@ -41,7 +53,15 @@ std::vector<Finding> Examine(const Context& context, const std::string& given) {
   const runtime::Runtime runtime{context.world.clock, context.world.files, failpoints};
   Objects objects(config, runtime, stores::FileObjectStore::Access::kRead);
   for (const config::ReferenceConfig& reference : config.references) {
-    findings.push_back(ExamineReference(context.world, reference, objects));
+    if (reference.postgres) {
+      AddChecks(findings, "reference " + reference.name,
+                postgres::ExamineReference(FollowerOptionsOf(reference, config.data), context.world.clock));
+    } else {
+      findings.push_back(ExamineReference(context.world, reference, objects));
+    }
+  }
+  if (config.drivers.statistics.type == config::StatisticsType::kPostgres) {
+    AddChecks(findings, "statistics", postgres::ExamineStatistics(PostgresOptionsOf(config.drivers.statistics), context.world.clock));
   }
   const auto server = FindServer(context.world, config.data);
   const bool running = server.has_value();
@@ -60,7 +80,9 @@ std::vector<Finding> Examine(const Context& context, const std::string& given) {
   findings.push_back(ExamineClock(context.world));
   findings.push_back(ExamineOpenFiles(config.limits.requests.connections_max));
   findings.push_back(ExamineProcessor());
-  findings.push_back(ExamineMemory(config.state.memory_max + config.drivers.statistics.memory_max));
+  findings.push_back(
+      ExamineMemory(config.state.memory_max +
+                    (config.drivers.statistics.type == config::StatisticsType::kDuckdb ? config.drivers.statistics.memory_max : 0)));
   findings.push_back(ExamineHugePages(context.world));
   findings.push_back(ExaminePort("listen.http", config.listen.http, running));
   findings.push_back(ExaminePort("listen.health", config.listen.health, running));

@@ -71,7 +71,7 @@ Result<Exit> RunPipeline(Context& context, const RunOptions& options) {
   flow::ReferenceStore store(files, scratch->path() + "/references");
   flow::ReferenceCatalog catalog;
   Objects objects(config, runtime, stores::FileObjectStore::Access::kRead);
-  SL_TRY(ReferenceLoader(config, files, objects, store, catalog).LoadAll());
+  SL_TRY(ReferenceLoader(config, runtime, objects, store, catalog).LoadAll(ReferenceLoader::Tables::kReadOnce));
   bus::LogBus::Options bus_options;
   bus_options.flushing = bus::LogBus::Flushing::kInline;
   SL_ASSIGN_OR_RETURN(const std::unique_ptr<bus::LogBus> bus, bus::LogBus::Open(runtime, scratch->path(), bus_options));

@@ -5,15 +5,16 @@
 #include "apps/sightline/kafka.h"
 #include "apps/sightline/plan_input.h"
 #include "apps/sightline/server/statistics_retention.h"
+#include "apps/sightline/statistics.h"
 #include "sightline/runtime/random.h"
-#include "sightline/stores/statistics/embedded/duckdb_store.h"
 
 namespace sightline::app {
 namespace {
 
 // Result topics are small beside the input: segments that fill within hours, not days.
 constexpr std::uint64_t kOwnedSegmentBytes = 16ULL << 20;
-constexpr auto kReferencePoll = std::chrono::seconds(5);
+constexpr auto kWatchEvery = std::chrono::seconds(1);
+constexpr int kReferencePollRounds = 5;
 
 }  // namespace
 
@@ -22,7 +23,7 @@ DataPlane::DataPlane(const Settings& settings)
       directory_(settings.config.data),
       reference_store_(settings.runtime.files, directory_ + "/references"),
       objects_(settings.config, settings.runtime, stores::FileObjectStore::Access::kOwn),
-      reference_loader_(settings.config, settings.runtime.files, objects_, reference_store_, catalog_) {}
+      reference_loader_(settings.config, settings.runtime, objects_, reference_store_, catalog_) {}
 
 Result<std::unique_ptr<DataPlane>> DataPlane::Open(const Settings& settings) {
   std::unique_ptr<DataPlane> plane(new DataPlane(settings));
@@ -33,24 +34,18 @@ Result<std::unique_ptr<DataPlane>> DataPlane::Open(const Settings& settings) {
 Status DataPlane::Start() {
   const runtime::Runtime& runtime = settings_.runtime;
   SL_TRY(runtime.files.CreateDirectories(directory_));
-  if (settings_.config.drivers.bus.type != config::BusType::kLog) {
-    return Fail(ErrorKind::kFailedPrecondition,
-                "drivers.bus.type: this build runs pipelines on the embedded log alone; `sightline doctor` looks at the Kafka cluster");
-  }
   SL_TRY(OpenBus());
   SL_TRY(MakeTopics());
-  SL_ASSIGN_OR_RETURN(const std::vector<ReferenceLoader::Outdated> outdated, reference_loader_.LoadAll());
+  SL_ASSIGN_OR_RETURN(const std::vector<ReferenceLoader::Outdated> outdated,
+                      reference_loader_.LoadAll(ReferenceLoader::Tables::kLeaveOut));
   for (const ReferenceLoader::Outdated& of : outdated) {
     settings_.log.Warning("a reference can't be read; the version read last is in effect",
                           {{"reference", of.reference}, {"error", of.error.message}});
   }
-  stores::DuckDbOptions store;
-  store.directory = directory_ + "/statistics";
-  store.memory_bytes_max = settings_.config.drivers.statistics.memory_max;
-  SL_ASSIGN_OR_RETURN(statistics_, stores::OpenDuckDbStore(runtime, store));
-  for (const flow::PipelinePlan& pipeline : settings_.plan.pipelines) {
-    if (pipeline.to_statistics) SL_TRY(statistics_->Ensure(pipeline.shape, pipeline.fingerprint));
-  }
+  SL_ASSIGN_OR_RETURN(followed_,
+                      FollowedReferences::Start(settings_.config, runtime, directory_, reference_loader_, settings_.log));
+  SL_ASSIGN_OR_RETURN(statistics_, OpenStatistics(settings_.config, directory_, runtime));
+  SL_TRY(EnsureStatistics());
   SL_TRY(StartEngine());
   StartSinks();
   watcher_ = std::thread([this] { Housekeep(); });
@@ -180,6 +175,21 @@ Status DataPlane::JoinWorkers() {
   return {};
 }
 
+// A store that is away holds up its sinks alone: they make room for their results as soon as they can.
+Status DataPlane::EnsureStatistics() {
+  for (const flow::PipelinePlan& pipeline : settings_.plan.pipelines) {
+    if (!pipeline.to_statistics) continue;
+    const Status made = statistics_->Ensure(pipeline.shape, pipeline.fingerprint);
+    if (!made && MayBeAway(settings_.config.drivers.statistics, made.error())) {
+      settings_.log.For("statistics")
+          .Warning("the statistics store cannot be used; results wait in their topics until it can", {{"error", made.error().ToString()}});
+      return {};
+    }
+    SL_TRY(made);
+  }
+  return {};
+}
+
 // Where the log ends now behind which a pipeline has caught up: by the root pipeline that reads the dataset, and partition.
 std::map<std::pair<std::string, std::int32_t>, std::int64_t> DataPlane::InputEnds(const flow::PipelinePlan& pipeline) {
   const flow::PipelinePlan* root = &pipeline;
@@ -214,6 +224,8 @@ void DataPlane::StartSinks() {
 Result<flow::ReferenceHandle> DataPlane::Reload(const std::string& name) {
   const config::ReferenceConfig* reference = settings_.config.FindReference(name);
   if (reference == nullptr) return Fail(ErrorKind::kNotFound, "there is no reference " + name);
+  // Its changes come by themselves.
+  if (reference->postgres) return catalog_.Newest(name);
   return reference_loader_.Reload(*reference);
 }
 
@@ -222,10 +234,17 @@ void DataPlane::Housekeep() {
   std::map<std::string, std::string> reported;
   StatisticsRetention retention(*statistics_, settings_.plan, settings_.runtime.clock, settings_.log.For("retention"));
   std::unique_lock lock(watch_mutex_);
-  while (!watch_wake_.wait_for(lock, kReferencePoll, [this] { return stopping_; })) {
+  for (int round = 1; !watch_wake_.wait_for(lock, kWatchEvery, [this] { return stopping_; }); ++round) {
     lock.unlock();
+    WatchSinks();
+    WatchReferences();
+    if (round % kReferencePollRounds != 0) {
+      lock.lock();
+      continue;
+    }
     retention.Step();
     for (const config::ReferenceConfig& reference : settings_.config.references) {
+      if (reference.postgres) continue;
       const flow::ReferenceHandle before = catalog_.Newest(reference.name);
       const Result<flow::ReferenceHandle> now = Reload(reference.name);
       const std::string problem = now ? "" : now.error().message;
@@ -241,6 +260,38 @@ void DataPlane::Housekeep() {
     }
     lock.lock();
   }
+}
+
+// A sink that cannot go on is said once, in the log and on /readyz; the health listener asks for no token, so that it hears the kind alone.
+void DataPlane::WatchSinks() {
+  const ops::Log log = settings_.log.For("statistics");
+  for (const auto& [name, metrics] : sinks()) {
+    const std::string error = metrics.error.value_or("");
+    std::string& said = sink_errors_[name];
+    if (error == said) continue;
+    if (error.empty()) {
+      log.Info("a sink goes on", {{"pipeline", name}, {"lag_records", metrics.end - metrics.offset}});
+    } else {
+      log.Error("a sink cannot go on and tries again; its results wait in their topic",
+                {{"pipeline", name}, {"lag_records", metrics.end - metrics.offset}, {"error", error}});
+    }
+    said = error;
+    if (settings_.health != nullptr) {
+      settings_.health->SetDegraded("statistics/" + name,
+                                    error.empty() ? "" : std::string(ErrorKindName(metrics.error_kind)) + ": GET /v1/status says more");
+    }
+  }
+}
+
+void DataPlane::WatchReferences() {
+  if (settings_.health == nullptr) return;
+  for (const auto& [name, status] : followed()) {
+    settings_.health->SetDegraded("references/" + name, status.following && !status.error ? "" : "not up to date: the log says why");
+  }
+}
+
+std::map<std::string, postgres::FollowerStatus> DataPlane::followed() const {
+  return followed_ ? followed_->status() : std::map<std::string, postgres::FollowerStatus>();
 }
 
 std::map<std::string, stores::ResultsSinkMetrics> DataPlane::sinks() const {
@@ -261,6 +312,7 @@ Status DataPlane::Stop() {
   membership_.reset();
   if (engine_) first = engine_->Stop();
   sinks_.clear();
+  followed_.reset();
   statistics_.reset();
   if (log_ != nullptr) {
     const Status closed = log_->Close();

@@ -17,6 +17,7 @@
 #include "sightline/config/config.h"
 #include "sightline/flow/engine.h"
 #include "sightline/flow/reference_store.h"
+#include "sightline/ops/health.h"
 #include "sightline/ops/log.h"
 #include "sightline/stores/statistics/port.h"
 #include "sightline/stores/statistics/results_sink.h"
@@ -35,6 +36,7 @@ class DataPlane {
     const ops::Log& log;
     int threads = 2;
     std::optional<flow::StartAt> from = std::nullopt;  // where changed pipelines begin
+    ops::Health* health = nullptr;                     // told when a sink cannot go on
   };
   // Recovers everything; the errors are for the operator: they say what, where and what to do.
   static Result<std::unique_ptr<DataPlane>> Open(const Settings& settings);
@@ -51,6 +53,7 @@ class DataPlane {
   // Reads a reference's source again; the version in effect.
   Result<flow::ReferenceHandle> Reload(const std::string& reference);
   std::vector<flow::TaskStatus> tasks() const { return engine_->status(); }
+  std::map<std::string, postgres::FollowerStatus> followed() const;  // references, by name
   const flow::StateMemory& state_memory() const { return *state_memory_; }
   std::map<std::string, stores::ResultsSinkMetrics> sinks() const;  // by pipeline
 
@@ -67,7 +70,10 @@ class DataPlane {
   Status StartEngine();
   void StartSinks();
   std::map<std::pair<std::string, std::int32_t>, std::int64_t> InputEnds(const flow::PipelinePlan& pipeline);
+  Status EnsureStatistics();
   void Housekeep();
+  void WatchSinks();
+  void WatchReferences();
 
   Settings settings_;
   std::string directory_;
@@ -78,6 +84,7 @@ class DataPlane {
   flow::ReferenceCatalog catalog_;
   Objects objects_;
   ReferenceLoader reference_loader_;
+  std::unique_ptr<FollowedReferences> followed_;
   std::unique_ptr<stores::StatisticsStore> statistics_;
   std::unique_ptr<flow::StateMemory> state_memory_;
   std::unique_ptr<flow::TaskContext> context_;
@@ -85,6 +92,7 @@ class DataPlane {
   std::unique_ptr<flow::Engine> engine_;
   std::unique_ptr<kafka::Membership> membership_;  // which partitions the engine works on
   std::map<std::string, std::unique_ptr<stores::ResultsSinkThread>> sinks_;
+  std::map<std::string, std::string> sink_errors_;  // what was said of each
   std::mutex watch_mutex_;
   std::condition_variable watch_wake_;
   bool stopping_ = false;

@@ -175,7 +175,8 @@ class RunningServer final : public Server {
                                                  .live = &board_,
                                                  .log = log_,
                                                  .threads = threads,
-                                                 .from = options.from}));
+                                                 .from = options.from,
+                                                 .health = &health_}));
     std::vector<ingest::IntakeDataset> datasets;
     for (const config::DatasetConfig& dataset : config_.datasets) {
       bus::TopicSpec letters;

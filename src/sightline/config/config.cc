@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "sightline/base/text.h"
+#include "sightline/config/postgres_table.h"
 #include "sightline/config/reader.h"
 #include "sightline/config/semantics.h"
 #include "sightline/config/table.h"
@@ -50,6 +51,8 @@ auto* FindNamed(List& list, std::string_view name) {
 }
 
 }  // namespace
+
+std::string_view PostgresTlsModeName(PostgresTlsMode mode) { return internal::kPostgresTlsModes[static_cast<std::size_t>(mode)]; }
 
 bool Endpoint::loopback() const {
   if (host == "localhost" || host == "::1") return true;

@@ -60,7 +60,7 @@ enum class ObjectsType : std::uint8_t { kFiles, kS3, kGcs, kHdfs };
 enum class S3Addressing : std::uint8_t { kAuto, kPath, kVirtual };
 enum class ObjectsCredentials : std::uint8_t { kAuto, kAnonymous };
 enum class S3Checksum : std::uint8_t { kNone, kSha256, kCrc64Nvme };
-enum class StatisticsType : std::uint8_t { kDuckdb };
+enum class StatisticsType : std::uint8_t { kDuckdb, kPostgres };
 
 // How a client of ours checks who answers, and shows who it is itself.
 struct ClientTlsConfig {
@@ -128,9 +128,26 @@ struct ObjectsConfig {
   std::int64_t retries_max = 0;
   std::chrono::milliseconds retry_time_max{0};
 };
+// How the certificate of a Postgres server is looked at: libpq's sslmode.
+enum class PostgresTlsMode : std::uint8_t { kDisable, kPrefer, kRequire, kVerifyCa, kVerifyFull };
+std::string_view PostgresTlsModeName(PostgresTlsMode mode);  // "verify-full"
+struct PostgresTlsConfig {
+  std::optional<PostgresTlsMode> mode;  // none: what the URL says, else verify-full, and prefer for an address of this machine
+  std::string ca;
+  std::string certificate;
+  std::string key;
+};
 struct StatisticsConfig {
   StatisticsType type = StatisticsType::kDuckdb;
   std::uint64_t memory_max = 0;  // bytes
+  // For Postgres.
+  Secret url;
+  PostgresTlsConfig tls;
+  std::string schema;
+  std::string reader;  // a role; "none"
+  std::int64_t connections_max = 0;
+  std::chrono::milliseconds connect_timeout{0};
+  std::chrono::milliseconds statement_timeout{0};
 };
 struct DriversConfig {
   BusConfig bus;
@@ -173,11 +190,24 @@ struct ObjectUrl {
 };
 // Nothing when `text` is a path. kInvalidArgument for a scheme that is not known, or a URL that lacks a part or has a key that cannot be.
 Result<std::optional<ObjectUrl>> ParseObjectUrl(std::string_view text);
+// A table that is followed by logical replication.
+struct PostgresReferenceConfig {
+  Secret url;
+  PostgresTlsConfig tls;
+  std::string table;        // "locations", "public.locations"
+  std::string slot;         // "": sightline_<reference>
+  std::string publication;  // "": sightline_<reference>
+  std::uint64_t lag_max = 0;  // bytes of the server's log that wait for us before there is an alarm
+  std::chrono::milliseconds heartbeat{0};
+  std::chrono::milliseconds connect_timeout{0};
+  std::chrono::milliseconds statement_timeout{0};
+};
 
 struct ReferenceConfig {
   std::string name;
   std::string contract_file;
-  std::string from;  // path or URL of a .csv, .json, .ndjson or .parquet file
+  std::string from;  // path or URL of a .csv, .json, .ndjson or .parquet file; or else:
+  std::optional<PostgresReferenceConfig> postgres;
   std::string key;   // a field of its contract
   governance::Contract contract;
 };

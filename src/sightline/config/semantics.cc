@@ -47,6 +47,7 @@ class Semantics {
     CheckObjects();
     CheckTokens();
     CheckNames();
+    CheckStatistics();
     for (DatasetConfig& dataset : config_.datasets) CheckDataset(dataset);
     for (ReferenceConfig& reference : config_.references) CheckReference(reference);
     for (const PipelineSpec& pipeline : config_.pipelines) CheckSource(pipeline);
@@ -64,6 +65,8 @@ class Semantics {
   void CheckEndpoint();
   void CheckTokens();
   void CheckNames();
+  void CheckStatistics();
+  void CheckPostgresTls(const PostgresTlsConfig& tls, const std::string& path);
   void CheckDataset(DatasetConfig& dataset);
   void CheckReference(ReferenceConfig& reference);
   void CheckSource(const PipelineSpec& pipeline);
@@ -333,6 +336,12 @@ void Semantics::CheckReference(ReferenceConfig& reference) {
   if (LoadContract(reference.contract_file, path + ".contract", reference.contract)) {
     CheckField(reference.contract, reference.key, path + ".key");
   }
+  const bool written = config_.places.contains(path + ".from");
+  if (written == reference.postgres.has_value()) {
+    Report(path, written ? "both from and postgres" : "neither from nor postgres",
+           written ? "keep one of the two" : "for example from: references/locations.csv");
+  }
+  if (reference.postgres) CheckPostgresTls(reference.postgres->tls, path + ".postgres.tls");
   if (reference.from.empty()) return;
   constexpr std::string_view kEndings[] = {".csv", ".json", ".ndjson", ".parquet"};
   if (!std::ranges::any_of(kEndings, [&](std::string_view ending) { return reference.from.ends_with(ending); })) {
@@ -342,6 +351,29 @@ void Semantics::CheckReference(ReferenceConfig& reference) {
   if (const auto url = ParseObjectUrl(reference.from); url && *url) return;  // whether it is there is `doctor`'s question
   const auto exists = files_.Exists(reference.from);
   if (exists && !*exists) Report(path + ".from", "there is no file " + reference.from, "paths are relative to " + Quoted(config_.file));
+}
+
+void Semantics::CheckStatistics() {
+  const StatisticsConfig& statistics = config_.drivers.statistics;
+  const std::string path = "drivers.statistics";
+  if (statistics.type == StatisticsType::kPostgres) {
+    if (!config_.places.contains(path + ".url")) Report(path, "a Postgres store needs url", "for example url: {env: PG_URL}");
+    CheckPostgresTls(statistics.tls, path + ".tls");
+    return;
+  }
+  for (const std::string_view setting : {"url", "tls", "schema", "reader", "connections_max", "connect_timeout", "statement_timeout"}) {
+    const std::string at = path + "." + std::string(setting);
+    if (config_.places.contains(at)) Report(at, "the embedded store has no such setting", "write type: postgres, or leave it out");
+  }
+}
+
+void Semantics::CheckPostgresTls(const PostgresTlsConfig& tls, const std::string& path) {
+  for (const auto& [name, file] : {std::pair("ca", tls.ca), std::pair("certificate", tls.certificate), std::pair("key", tls.key)}) {
+    if (file.empty()) continue;
+    const auto exists = files_.Exists(file);
+    if (exists && !*exists) Report(path + "." + name, "there is no file " + file);
+  }
+  if (tls.certificate.empty() != tls.key.empty()) Report(path, "certificate and key go together", "add the other, or leave both out");
 }
 
 std::vector<std::string> Semantics::SourceNames() const {

@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "sightline/config/table_internal.h"
+#include "sightline/config/postgres_table.h"
 
 namespace sightline::config {
 namespace {
@@ -16,9 +17,7 @@ constexpr std::string_view kObjectTypes[] = {"files", "s3", "gcs", "hdfs"};
 constexpr std::string_view kAddressings[] = {"auto", "path", "virtual"};
 constexpr std::string_view kObjectCredentials[] = {"auto", "anonymous"};
 constexpr std::string_view kChecksums[] = {"none", "sha256", "crc64nvme"};
-constexpr std::string_view kStatisticsTypes[] = {"duckdb"};
-// Drivers of later builds: known words, refused with a sentence of their own.
-constexpr std::string_view kStatisticsTypesLater[] = {"postgres"};
+constexpr std::string_view kStatisticsTypes[] = {"duckdb", "postgres"};
 // As security/principal.h names them; a test keeps the two lists equal.
 constexpr std::string_view kPermissions[] = {"results.read", "ingest.write", "topics.read", "topics.write",
                                              "sql.run",      "metrics.read", "admin"};
@@ -185,17 +184,57 @@ constexpr Property kStatisticsProperties[] = {
     {.name = "type",
      .type = kChoice,
      .default_text = "duckdb",
-     .help = "The statistics store: `duckdb` is embedded.",
+     .help = "The statistics store: `duckdb` is embedded, `postgres` a server (docs/connectors/postgres.md).",
      .choices = kStatisticsTypes,
-     .later = kStatisticsTypesLater,
      .access = Bind<&StatisticsConfig::type, kChoice>()},
     {.name = "memory_max",
      .type = kBytes,
      .default_text = "512MiB",
-     .help = "Memory the statistics store may take.",
+     .help = "Memory the embedded statistics store may take.",
      .min = 64 * kMiB,
      .max = kTiB,
      .access = Bind<&StatisticsConfig::memory_max, kBytes>()},
+    {.name = "url",
+     .type = kSecret,
+     .help = "Of `postgres`: the connection, `postgresql://USER:PASSWORD@HOST:PORT/DATABASE`.",
+     .example = "{env: PG_URL}",
+     .access = Bind<&StatisticsConfig::url, kSecret>()},
+    {.name = "tls",
+     .type = kSection,
+     .help = PostgresTlsSection().help,
+     .access = BindSection<&StatisticsConfig::tls>(),
+     .section = &PostgresTlsSection()},
+    {.name = "schema",
+     .type = kName,
+     .default_text = "sightline",
+     .help = "Of `postgres`: the schema of the views; the tables behind them are in `SCHEMA_store`.",
+     .access = Bind<&StatisticsConfig::schema, kName>()},
+    {.name = "reader",
+     .type = kName,
+     .default_text = "sightline_reader",
+     .help = "Of `postgres`: a role that gets the right to read the views, if it exists. `none` for no role.",
+     .access = Bind<&StatisticsConfig::reader, kName>()},
+    {.name = "connections_max",
+     .type = kInteger,
+     .default_text = "8",
+     .help = "Of `postgres`: connections at once.",
+     .min = 2,
+     .max = 1000,
+     .access = Bind<&StatisticsConfig::connections_max, kInteger>()},
+    {.name = "connect_timeout",
+     .type = kDuration,
+     .default_text = "10s",
+     .help = "Of `postgres`: how long a connection may take to come about.",
+     .min = 100,
+     .max = 10 * kMinute,
+     .access = Bind<&StatisticsConfig::connect_timeout, kDuration>()},
+    {.name = "statement_timeout",
+     .type = kDuration,
+     .default_text = "30s",
+     .help = "Of `postgres`: how long a statement may take.",
+     .min = 100,
+     .max = kHour,
+     .access = Bind<&StatisticsConfig::statement_timeout, kDuration>()},
 };
 constexpr Section kStatistics{"drivers.statistics", "The store of results.", kStatisticsProperties};
 
@@ -353,10 +392,14 @@ constexpr Property kReferenceProperties[] = {
     {.name = "from",
      .type = kPathOrUrl,
      .help = "The table: a `.csv`, `.json`, `.ndjson` or `.parquet` file. A path, `objects:KEY` for an object of `drivers.objects`, or "
-             "`s3://BUCKET/KEY`, `gs://BUCKET/KEY`, `hdfs://HOST:PORT/PATH`. A change is found within seconds.",
+             "`s3://BUCKET/KEY`, `gs://BUCKET/KEY`, `hdfs://HOST:PORT/PATH`. A change is found within seconds. Either this or `postgres`.",
      .example = "references/locations.csv",
-     .required = true,
      .access = Bind<&ReferenceConfig::from, kPathOrUrl>()},
+    {.name = "postgres",
+     .type = kSection,
+     .help = PostgresReferenceSection().help,
+     .access = BindSection<&ReferenceConfig::postgres>(),
+     .section = &PostgresReferenceSection()},
     {.name = "key",
      .type = kName,
      .help = "The field that identifies a row.",

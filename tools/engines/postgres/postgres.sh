@@ -25,7 +25,9 @@ fi
 run=$engines/run/postgres-$port
 as_server() { (cd / && "${as[@]}" "$@"); }
 postmaster() { head -1 "$run/data/postmaster.pid" 2>/dev/null; }
-running() { local pid; pid=$(postmaster) && [ -n "$pid" ] && kill -0 "$pid" 2>/dev/null; }
+# Whether one of the processes lives; one that ended and was not waited for does not.
+live() { local pid; for pid in "$@"; do case $(ps -o stat= -p "$pid") in '' | Z*) ;; *) return 0 ;; esac; done; return 1; }
+running() { local pid; pid=$(postmaster) && [ -n "$pid" ] && live "$pid"; }
 password() { cat "$run/password"; }
 client() { PGPASSWORD=$(password) PGHOST=$host PGPORT=$port PGUSER=lab PGDATABASE=lab "$@"; }
 
@@ -80,7 +82,8 @@ start() {
   running && return 0
   install_
   configure
-  rm -f "$run/data/postmaster.pid"
+  # Of one that was killed.
+  rm -f "$run/data/postmaster.pid" "$run/.s.PGSQL.$port" "$run/.s.PGSQL.$port.lock"
   as_server "$bin/pg_ctl" -D "$run/data" -l "$run/log/server.log" -o "-p $port ${POSTGRES_OPTIONS:-}" -w -t 60 -s start ||
     { tail -20 "$run/log/server.log" >&2; die "it did not start; its log is $run/log/server.log"; }
   client psql -qd postgres -Atc "select 1 from pg_database where datname = 'lab'" | grep -q 1 || client psql -qd postgres -c "create database lab"
@@ -98,7 +101,7 @@ case ${1:-} in
     if running; then
       pids=$(family)
       kill -9 $pids 2>/dev/null || true
-      for _ in $(seq 1 100); do kill -0 $pids 2>/dev/null || break; sleep 0.05; done
+      for _ in $(seq 1 100); do live $pids || break; sleep 0.05; done
     fi
     ;;
   pause) kill -STOP $(family) ;;
