@@ -49,7 +49,7 @@ char* MakeRoom(void* context, std::uint64_t size) {
   std::string& bytes = static_cast<Object*>(context)->bytes;
   try {
     // What comes from the service is written over all of it: no need to fill it first.
-    bytes.resize_and_overwrite(size, [](char*, std::size_t room) { return room; });
+    bytes.resize_and_overwrite(size, [size](char*, std::size_t) { return size; });
   } catch (const std::exception&) {  // no memory, or more than a string can hold
     return nullptr;
   }

@@ -56,6 +56,8 @@ pub struct Facts {
     /// `<Message>` of an S3 answer, or the innermost error.
     pub message: String,
     pub transport: Option<HttpErrorKind>,
+    /// Why a certificate was refused ("certificate has expired").
+    pub certificate: String,
     /// Everything, for what has no place of its own.
     pub text: String,
 }
@@ -75,10 +77,14 @@ impl Facts {
                 facts.transport = Some(http.kind());
             }
             facts.message = current.to_string();
+            if let Some(reason) = certificate_reason(&facts.message) {
+                facts.certificate = reason;
+            }
             at = current.source();
         }
         facts.status = between(&facts.text, "status code: ", " ").and_then(|s| s.parse().ok());
-        facts.code = between(&facts.text, "<Code>", "</Code>").unwrap_or_default().to_string();
+        let code = between(&facts.text, "<Code>", "</Code>").or_else(|| between(&facts.text, "(code: ", ")"));
+        facts.code = code.unwrap_or_default().to_string();
         if let Some(message) = between(&facts.text, "<Message>", "</Message>") {
             facts.message = message.to_string();
         } else if facts.status.is_some() {
@@ -93,8 +99,15 @@ impl Facts {
         if self.status.is_some() {
             return None;
         }
-        Some(transport_error(kind, &self.message))
+        Some(transport_error(kind, if self.certificate.is_empty() { &self.message } else { &self.certificate }))
     }
+}
+
+/// OpenSSL's verdict, which stands in brackets behind an error that says only that there is one.
+fn certificate_reason(text: &str) -> Option<String> {
+    let open = text.find("certificate verify failed")?;
+    let (start, end) = (text[open..].rfind('(')? + open, text.rfind(')')?);
+    (start < end).then(|| format!("the server's certificate was refused: {}", &text[start + 1..end]))
 }
 
 /// A certificate is as bad at the next try.

@@ -130,7 +130,7 @@ impl Bucket {
             request.body(call.body.clone().into()).map_err(|e| Error::new(Kind::InvalidArgument, format!("{}: {e}", self.endpoint)))?;
         let response = self.http.execute(request).await.map_err(|e| {
             let facts = Facts::of(&e);
-            let error = transport_error(e.kind(), &facts.message);
+            let error = facts.of_transport().unwrap_or_else(|| transport_error(e.kind(), &facts.message));
             // What was sent whole and not answered may have been done.
             let unsure = matches!(e.kind(), HttpErrorKind::Interrupted | HttpErrorKind::Request) && !call.idempotent;
             if unsure { Error::new(Kind::DeadlineExceeded, error.message) } else { error }
@@ -209,6 +209,11 @@ impl Bucket {
     }
 
     pub(super) async fn insert(&self, name: &str, bytes: Bytes, condition: &Condition) -> Result<String> {
+        if let Condition::IfMatch(etag) = condition
+            && (etag.is_empty() || !etag.bytes().all(|b| b.is_ascii_digit()))
+        {
+            return Err(Error::new(Kind::FailedPrecondition, "the object has another etag")); // no generation looks so
+        }
         let id = random_id();
         let crc = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32Iscsi, &bytes) as u32;
         let about = json!({
@@ -232,7 +237,8 @@ impl Bucket {
             path,
             headers: vec![("content-type", format!("multipart/related; boundary={id}"))],
             body: PutPayload::from_iter([Bytes::from(head), bytes, Bytes::from(format!("\r\n--{id}--\r\n"))]),
-            idempotent: !conditional,
+            // Twice does no harm: the second one of a condition fails, and the id says whose the first was.
+            idempotent: true,
         };
         let (answer, repeated) = self.send(&call).await;
         let error = match answer {

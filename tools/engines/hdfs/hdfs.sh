@@ -71,8 +71,9 @@ log4j.appender.C.layout.ConversionPattern=%d %p %c{1}: %m%n
 P
 }
 ready() {
-  curl -fsS -m 2 "http://$host:$((port + 1))/jmx?qry=Hadoop:service=NameNode,name=FSNamesystemState" | tr -d ' \n' |
-    grep -q '"FSState":"Operational".*"NumLiveDataNodes":1'
+  local state
+  state=$(curl -fsS -m 2 "http://$host:$((port + 1))/jmx?qry=Hadoop:service=NameNode,name=FSNamesystemState" | tr -d ' \n')
+  [[ $state == *'"FSState":"Operational"'* && $state == *'"NumLiveDataNodes":1'* ]]
 }
 start() {
   alive namenode && alive datanode && return 0

@@ -32,7 +32,7 @@ start() {
   mkdir -p "$run"/{log,iam} "$data"
   local tls=()
   [ -z "${S3_CERT:-}" ] || tls=(--cert "$S3_CERT" --key "$S3_KEY")
-  spawn gateway "$home/bin/versitygw" --port "$host:$port" --region "${S3_REGION:-us-east-1}" --iam-dir "$run/iam" --quiet "${tls[@]}" posix "$data"
+  spawn gateway "$home/bin/versitygw" --port "$host:$port" --region "${S3_REGION:-us-east-1}" --iam-dir "$run/iam" --keep-alive --quiet "${tls[@]}" posix "$data"
   await gateway 30 listens "$port"
   say "$version is ready on $host:$port"
 }
