@@ -125,6 +125,9 @@ Status DataPlane::StartEngine() {
     commits_ = std::make_unique<kafka::TransactionCommitLogs>(*kafka_, *objects, settings_.runtime.failpoints,
                                                               kafka::TransactionCommitLogs::Settings());
     context_->commits = commits_.get();
+    SL_TRY(flow::EnsureEarlyTopics(*bus_, plan, {}));
+    early_ = std::make_unique<flow::EarlyResults>(*bus_, plan);
+    context_->live = early_.get();
   }
   flow::Engine::Options options;
   options.threads = settings_.threads;
@@ -134,6 +137,13 @@ Status DataPlane::StartEngine() {
     log.Error("a task stopped and will be opened anew", {{"pipeline", pipeline}, {"partition", partition}, {"error", error.ToString()}});
   };
   SL_ASSIGN_OR_RETURN(engine_, flow::Engine::Start(*context_, std::move(options)));
+  if (settings_.live != nullptr) {
+    std::vector<flow::LiveTail::Of> of{flow::LiveTail::Of::kResults};
+    if (kafka_ != nullptr) of.push_back(flow::LiveTail::Of::kEarly);
+    SL_ASSIGN_OR_RETURN(live_tail_, flow::LiveTailThread::Start(*bus_, plan, *settings_.live, of, [log](const Error& error) {
+                          log.Error("the live board can't be kept up", {{"error", error.ToString()}});
+                        }));
+  }
   return kafka_ == nullptr ? Status() : JoinWorkers();
 }
 
@@ -310,6 +320,7 @@ Status DataPlane::Stop() {
   if (watcher_.joinable()) watcher_.join();
   Status first;
   membership_.reset();
+  live_tail_.reset();
   if (engine_) first = engine_->Stop();
   sinks_.clear();
   followed_.reset();

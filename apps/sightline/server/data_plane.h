@@ -16,6 +16,7 @@
 #include "sightline/bus/embedded/log_bus.h"
 #include "sightline/config/config.h"
 #include "sightline/flow/engine.h"
+#include "sightline/flow/live_tail.h"
 #include "sightline/flow/reference_store.h"
 #include "sightline/ops/health.h"
 #include "sightline/ops/log.h"
@@ -89,7 +90,9 @@ class DataPlane {
   std::unique_ptr<flow::StateMemory> state_memory_;
   std::unique_ptr<flow::TaskContext> context_;
   std::unique_ptr<kafka::TransactionCommitLogs> commits_;
+  std::unique_ptr<flow::EarlyResults> early_;      // null: open windows go straight to the board
   std::unique_ptr<flow::Engine> engine_;
+  std::unique_ptr<flow::LiveTailThread> live_tail_;
   std::unique_ptr<kafka::Membership> membership_;  // which partitions the engine works on
   std::map<std::string, std::unique_ptr<stores::ResultsSinkThread>> sinks_;
   std::map<std::string, std::string> sink_errors_;  // what was said of each

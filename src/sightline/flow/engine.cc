@@ -2,17 +2,13 @@
 
 #include <algorithm>
 
-#include "sightline/model/result.h"
-
 namespace sightline::flow {
 namespace {
 
-constexpr std::int64_t kTailRecords = 2000;  // of each partition, read at the start: more than a window's groups
 constexpr auto kIdleWait = std::chrono::milliseconds(20);
 constexpr auto kTickWait = std::chrono::milliseconds(200);
 constexpr std::int64_t kBackoffFirstNs = 200'000'000;
 constexpr std::int64_t kBackoffMaxNs = 10'000'000'000;
-constexpr std::size_t kTailBatches = 256;
 
 }  // namespace
 
@@ -53,46 +49,6 @@ Status IdleTicker::Step() {
   return {};
 }
 
-Status LiveTail::Open() {
-  for (std::size_t i = 0; i < plan_.pipelines.size(); ++i) {
-    const PipelinePlan& pipeline = plan_.pipelines[i];
-    if (!pipeline.to_live) continue;
-    const std::string topic = Plan::ResultsTopic(pipeline.name);
-    SL_ASSIGN_OR_RETURN(const bus::TopicInfo info, bus_.Describe(topic));
-    const auto shape = std::make_shared<const ResultShape>(pipeline.shape);
-    for (std::size_t p = 0; p < info.partitions.size(); ++p) {
-      const TopicPartition partition{topic, Partition(static_cast<std::int32_t>(p))};
-      const std::int64_t from = std::max(info.partitions[p].start.value, info.partitions[p].visible.value - kTailRecords);
-      SL_ASSIGN_OR_RETURN(std::unique_ptr<bus::Reader> reader, bus_.OpenReader(partition, Offset(from)));
-      inputs_.push_back(partition);
-      sources_.push_back({&pipeline, shape, std::move(reader)});
-    }
-  }
-  return {};
-}
-
-Result<bool> LiveTail::Step() {
-  bool more = false;
-  for (Source& source : sources_) {
-    for (std::size_t i = 0; i < kTailBatches; ++i) {
-      SL_ASSIGN_OR_RETURN(const std::optional<bus::Batch> batch, source.reader->Next());
-      if (!batch) break;
-      more = true;
-      std::vector<ResultRecord> records(batch->values.size());
-      std::vector<LiveGroup> groups;
-      for (std::size_t v = 0; v < records.size(); ++v) {
-        // Results of another generation have another shape or meaning: the board shows this one.
-        if (GenerationOf(batch->values[v]) != source.pipeline->fingerprint) continue;
-        SL_TRY(DecodeResult(batch->values[v], source.shape->schema, records[v]));
-        if (records[v].closed || (records[v].rows.rows == 0 && !records[v].emptied)) continue;
-        groups.push_back({records[v].header, &records[v].rows, 0, records[v].rows.rows});
-      }
-      if (!groups.empty()) live_.Publish(source.shape, groups);
-    }
-  }
-  return more;
-}
-
 Engine::Engine(const TaskContext& context, Options options) : context_(context), options_(std::move(options)) {}
 
 Result<std::unique_ptr<Engine>> Engine::Start(const TaskContext& context, Options options) {
@@ -116,19 +72,6 @@ Result<std::unique_ptr<Engine>> Engine::Start(const TaskContext& context, Option
   if (engine->options_.all) {
     SL_TRY(engine->OpenRoots());
     SL_TRY(engine->OpenMerges());
-  }
-  if (context.live != nullptr) {
-    engine->tail_ = std::make_unique<LiveTail>(context.bus, plan, *context.live);
-    SL_TRY(engine->tail_->Open());
-    Engine* self = engine.get();
-    for (const TopicPartition& input : engine->tail_->inputs()) {
-      SL_ASSIGN_OR_RETURN(std::shared_ptr<void> subscription, context.bus.Subscribe(input, [self] {
-        const std::lock_guard lock(self->housekeeping_mutex_);
-        self->tail_woken_ = true;
-        self->housekeeping_wake_.notify_one();
-      }));
-      engine->tail_subscriptions_.push_back(std::move(subscription));
-    }
   }
   for (const std::unique_ptr<Worker>& worker : engine->workers_) {
     worker->thread = std::thread([self = engine.get(), w = worker.get()] { self->Run(*w); });
@@ -298,25 +241,14 @@ void Engine::RunHousekeeping() {
   if (context_.commits == nullptr) ticker.emplace(context_.bus, context_.runtime.clock, context_.plan);
   std::int64_t last_tick = 0;
   while (!stopping_.load(std::memory_order_acquire)) {
-    bool more = false;
-    if (tail_) {
-      const Result<bool> stepped = tail_->Step();
-      if (stepped) {
-        more = *stepped;
-      } else if (options_.on_error) {
-        options_.on_error("live", 0, stepped.error());
-      }
-    }
     const std::int64_t now = context_.runtime.clock.MonotonicNs();
     if (now - last_tick > std::chrono::nanoseconds(kTickWait).count()) {
       last_tick = now;
       const Status ticked = ticker ? ticker->Step() : Status();
       if (!ticked && options_.on_error) options_.on_error("ticks", 0, ticked.error());
     }
-    if (more) continue;
     std::unique_lock lock(housekeeping_mutex_);
-    housekeeping_wake_.wait_for(lock, kTickWait, [&] { return tail_woken_ || stopping_.load(std::memory_order_acquire); });
-    tail_woken_ = false;
+    housekeeping_wake_.wait_for(lock, kTickWait, [&] { return stopping_.load(std::memory_order_acquire); });
   }
 }
 
@@ -340,7 +272,6 @@ Status Engine::Stop() {
     if (worker->thread.joinable()) worker->thread.join();
   }
   if (housekeeping_.joinable()) housekeeping_.join();
-  tail_subscriptions_.clear();
   Status first;
   for (const std::unique_ptr<Worker>& worker : workers_) {
     for (const std::unique_ptr<Slot>& slot : worker->slots) {

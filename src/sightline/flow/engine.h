@@ -34,28 +34,6 @@ class IdleTicker {
   std::vector<Watched> watched_;
 };
 
-// Hands final results from the results topics to the live board: those of the last windows first, then all that come.
-class LiveTail {
- public:
-  LiveTail(bus::Bus& bus, const Plan& plan, LiveSink& live) : bus_(bus), plan_(plan), live_(live) {}
-  Status Open();
-  // True if there may be more right now.
-  Result<bool> Step();
-  const std::vector<TopicPartition>& inputs() const { return inputs_; }
-
- private:
-  struct Source {
-    const PipelinePlan* pipeline;
-    std::shared_ptr<const ResultShape> shape;
-    std::unique_ptr<bus::Reader> reader;
-  };
-  bus::Bus& bus_;
-  const Plan& plan_;
-  LiveSink& live_;
-  std::vector<TopicPartition> inputs_;
-  std::vector<Source> sources_;
-};
-
 // Runs all tasks of a plan on a fixed number of threads. A task that fails is opened anew after a while and goes on from its last
 // commit; the others go on meanwhile. Thread-safe.
 class Engine {
@@ -128,9 +106,6 @@ class Engine {
   std::atomic<bool> stopping_{false};
   std::mutex housekeeping_mutex_;
   std::condition_variable housekeeping_wake_;
-  bool tail_woken_ = false;
-  std::unique_ptr<LiveTail> tail_;
-  std::vector<std::shared_ptr<void>> tail_subscriptions_;
   std::thread housekeeping_;
   bool stopped_ = false;
 };
