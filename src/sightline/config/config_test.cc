@@ -420,6 +420,24 @@ TEST_F(ShippedFiles, ThePresetIsWithoutMistakes) {
   EXPECT_EQ(config->pipelines.size(), 3U);
   EXPECT_EQ(config->datasets[0].partitions, 8);
 }
+TEST_F(ShippedFiles, ThePresetsForEnginesDifferInDriversAlone) {
+  runtime::PosixFileSystem files;
+  LoadOptions options;
+  options.environment = [](const std::string& name) -> std::optional<std::string> {
+    return name == "PG_URL" ? "postgresql://u:p@127.0.0.1/sightline" : "a-value";
+  };
+  const auto behind_drivers = [](const std::string& path) {
+    const std::string text = Read(path);
+    return text.substr(text.find("\ndatasets:"));
+  };
+  for (const char* name : {"kafka.yaml", "kafka-s3-postgres.yaml"}) {
+    const std::string path = std::string("presets/top-items/") + name;
+    const auto config = LoadConfig(files, path, options);
+    ASSERT_TRUE(config) << config.error().message;
+    EXPECT_EQ(config->drivers.bus.type, BusType::kKafka);
+    EXPECT_EQ(behind_drivers(path), behind_drivers("presets/top-items/sightline.yaml")) << path;
+  }
+}
 TEST_F(ShippedFiles, TheDocumentationIsThatOfTheTable) {
   EXPECT_EQ(Read("docs/configuration.md"), Documentation()) << "run: sightline config docs > docs/configuration.md";
 }
