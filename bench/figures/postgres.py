@@ -19,9 +19,12 @@ create unlogged table peer.staging (like bench_store.rows_1);
 create table peer.offsets (partition integer primary key, next bigint not null);
 insert into peer.offsets values (0, 0);
 """
+# The server would read the whole table for each delete; so it goes by the index, which is faster.
 BATCH = """begin;
 truncate peer.staging;
 \\copy peer.staging ({columns}) from '{file}' (format csv)
+set local enable_hashjoin = off;
+set local enable_mergejoin = off;
 delete from peer.rows r using (select distinct window_start, c0 from peer.staging) s where r.window_start = s.window_start and r.c0 = s.c0;
 insert into peer.rows select * from peer.staging;
 update peer.offsets set next = {next} where partition = 0;
@@ -52,7 +55,8 @@ class Server:
         self.run("wipe")
 
     def sql(self, text):
-        return self.run("psql", "-XAtqv", "ON_ERROR_STOP=1", input=text, stdout=subprocess.PIPE).stdout.strip()
+        return self.run("psql", "-XAtqv", "ON_ERROR_STOP=1", input="set client_min_messages = warning;\n" + text,
+                        stdout=subprocess.PIPE).stdout.strip()
 
     def url(self):
         return self.run("url", stdout=subprocess.PIPE).stdout.strip()
@@ -107,7 +111,7 @@ POSTGRES = Section(measure, {
     "aim": 1,
     "higher_is_better": True,
     "ours": "`bench/stages/postgres_rows.cc`: encoded results decoded and applied in transactions of 10,000 rows with their offset; time of that",
-    "peer": "one `psql -f`: per transaction `TRUNCATE` and `\\copy` of an unlogged staging table, `DELETE`, `INSERT … SELECT`, offset; same table, "
-            "indexes and rows, time of the process",
+    "peer": "one `psql -f`: per transaction `TRUNCATE` and `\\copy` of an unlogged staging table, `DELETE` by the index, `INSERT … SELECT`, offset; same "
+            "table, indexes and rows, time of the process",
     "of": lambda ours, peer: peer / ours,
 })
