@@ -114,7 +114,8 @@ postgres::FollowerOptions FollowerOptionsOf(const config::ReferenceConfig& refer
 }
 
 Result<std::unique_ptr<FollowedReferences>> FollowedReferences::Start(const config::Config& config, const runtime::Runtime& runtime,
-                                                                      const std::string& data, ReferenceLoader& loader, const ops::Log& log) {
+                                                                      const std::string& data, ReferenceLoader& loader,
+                                                                      const ops::Log& log) {
   auto followed = std::make_unique<FollowedReferences>();
   for (const config::ReferenceConfig& reference : config.references) {
     if (!reference.postgres) continue;

@@ -50,7 +50,8 @@ void Membership::Run() {
     const Status polled = consumer_->Poll(kPoll);
     if (polled) continue;
     if (events_.trouble) events_.trouble(polled.error());
-    for (auto waited = std::chrono::milliseconds(0); waited < kTroubleWait && !stopping_; waited += kPoll) std::this_thread::sleep_for(kPoll);
+    for (auto waited = std::chrono::milliseconds(0); waited < kTroubleWait && !stopping_; waited += kPoll)
+      std::this_thread::sleep_for(kPoll);
   }
   consumer_->Close();
 }

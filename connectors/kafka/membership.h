@@ -27,8 +27,8 @@ class Membership {
     std::function<void(const Error& error)> trouble;
   };
   struct Options {
-    std::string group;                 // without the bus's prefix
-    std::vector<std::string> topics;   // without it, too
+    std::string group;  // without the bus's prefix
+    std::vector<std::string> topics;  // without it, too
     std::chrono::milliseconds session_timeout{10'000};
   };
   // Joins; `bus` must outlive the object. The events come from a thread of the object's.

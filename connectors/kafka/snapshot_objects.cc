@@ -37,9 +37,10 @@ std::optional<std::uint64_t> NumberOf(std::string_view name) {
 }
 
 std::unexpected<Error> Damaged(const std::string& key, const std::string& location) {
-  return Fail(ErrorKind::kCorruption, key + " in " + location +
-                                          " does not hold the state that was put there: restore the object, or start the pipeline anew with "
-                                          "--from earliest");
+  return Fail(ErrorKind::kCorruption,
+              key + " in " + location +
+                  " does not hold the state that was put there: restore the object, or start the pipeline anew with "
+                  "--from earliest");
 }
 
 }  // namespace

@@ -88,11 +88,10 @@ class TransactionCommitLog final : public flow::CommitLog {
     progress.name = progress_.topic;
     progress.partitions = static_cast<std::int32_t>(like.partitions.size());
     SL_TRY(bus_.EnsureTopic(progress));
-    SL_ASSIGN_OR_RETURN(
-        producer_, TransactionalProducer::Make(bus_.options().client,
-                                               {.transactional_id = bus_.FullName("flow." + place_.pipeline + "." +
-                                                                                  std::to_string(place_.partition.value)),
-                                                .transaction_timeout = settings_.transaction_timeout}));
+    SL_ASSIGN_OR_RETURN(producer_, TransactionalProducer::Make(bus_.options().client,
+                                                               {.transactional_id = bus_.FullName("flow." + place_.pipeline + "." +
+                                                                                                  std::to_string(place_.partition.value)),
+                                                                .transaction_timeout = settings_.transaction_timeout}));
     // From here on the predecessor can commit nothing: what is read below stays as it is.
     SL_TRY(Retry(settings_.takeover_timeout, [&] { return producer_->Init(settings_.takeover_timeout); }));
     SL_ASSIGN_OR_RETURN(const std::vector<GroupOffset> offsets, bus_.admin().GroupOffsets(group_, inputs_));
@@ -175,17 +174,18 @@ class TransactionCommitLog final : public flow::CommitLog {
     for (const TopicPartition& input : inputs_) {
       const auto at = std::ranges::find(offsets, input, &GroupOffset::partition);
       if (at == offsets.end()) {
-        return Fail(ErrorKind::kCorruption, name_ + ": the group " + group_ + " has no offset for " + input.topic + "/" +
-                                                std::to_string(input.partition.value) +
-                                                ", but for its other inputs: somebody changed it by hand, or the input has more partitions now");
+        return Fail(ErrorKind::kCorruption,
+                    name_ + ": the group " + group_ + " has no offset for " + input.topic + "/" + std::to_string(input.partition.value) +
+                        ", but for its other inputs: somebody changed it by hand, or the input has more partitions now");
       }
       recovered.last.inputs.push_back(at->next.value);
       if (input == inputs_.front()) text = at->metadata;
     }
     const std::optional<CommitText> commit = CommitText::Parse(text);
     if (!commit) {
-      return Fail(ErrorKind::kCorruption, name_ + ": beside the offset of the group " + group_ + " stands \"" + std::string(text) +
-                                              "\", not what a commit writes: somebody changed the offset by hand, or a newer version wrote it");
+      return Fail(ErrorKind::kCorruption,
+                  name_ + ": beside the offset of the group " + group_ + " stands \"" + std::string(text) +
+                      "\", not what a commit writes: somebody changed the offset by hand, or a newer version wrote it");
     }
     snapshot_ = commit->snapshot;
     recovered.last.outputs = commit->outputs;
@@ -207,7 +207,8 @@ class TransactionCommitLog final : public flow::CommitLog {
     const Offset end = partition.visible;
     if (progress_from_ >= end.value) return {};
     if (progress_from_ < partition.start.value) {
-      return Fail(ErrorKind::kOutOfRange, name_ + ": what was noted in " + progress_.topic + " after the newest snapshot is gone: its "
+      return Fail(ErrorKind::kOutOfRange, name_ + ": what was noted in " + progress_.topic +
+                                              " after the newest snapshot is gone: its "
                                               "retention is shorter than the time between two snapshots; lengthen it");
     }
     SL_ASSIGN_OR_RETURN(const std::unique_ptr<bus::Reader> reader, bus_.OpenReader(progress_, Offset(progress_from_)));

@@ -12,15 +12,15 @@
 namespace sightline::kafka {
 
 // Commits as transactions: results, dead letters, what was noted (ticks, references) and the offsets of the input are seen together or not
-// at all. The state behind them is the newest snapshot in the object store, whose name stands beside the offsets, plus the input read since:
-// docs/formats/transactions.md.
+// at all. The state behind them is the newest snapshot in the object store, whose name stands beside the offsets, plus the input read
+// since: docs/formats/transactions.md.
 //
 // A task's transactional id is that of its pipeline and partition: opening its log fences whoever had it before at once, whatever became of
 // him.
 class TransactionCommitLogs final : public flow::CommitLogs {
  public:
   struct Settings {
-    std::string prefix = "flow";                        // of the objects
+    std::string prefix = "flow";  // of the objects
     std::chrono::milliseconds transaction_timeout{10'000};
     std::chrono::milliseconds takeover_timeout{30'000};  // until the predecessor's transaction must be over
   };

@@ -122,7 +122,8 @@ void AddDoctor(CommandLine& line) {
   const auto file = std::make_shared<std::string>();
   line.Add("doctor", "Looks whether this machine and directory are fit, and says what to do", Group::kConfigure)
       .Describe(
-          "Looks at the configuration and its references, the object store, the data directory and its disk, the log or the Kafka cluster, the "
+          "Looks at the configuration and its references, the object store, the data directory and its disk, the log or the Kafka cluster, "
+          "the "
           "clock, limits, the processor, memory, ports and secrets. Ends with 1 if there is a problem; warnings are not problems.")
       .Argument("FILE", *file, "the configuration file; else that of --config, else ./sightline.yaml", Need::kOptional)
       .Example("sightline doctor presets/top-items/sightline.yaml", "before the first start")

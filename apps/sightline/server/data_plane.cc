@@ -36,14 +36,12 @@ Status DataPlane::Start() {
   SL_TRY(runtime.files.CreateDirectories(directory_));
   SL_TRY(OpenBus());
   SL_TRY(MakeTopics());
-  SL_ASSIGN_OR_RETURN(const std::vector<ReferenceLoader::Outdated> outdated,
-                      reference_loader_.LoadAll(ReferenceLoader::Tables::kLeaveOut));
+  SL_ASSIGN_OR_RETURN(const std::vector<ReferenceLoader::Outdated> outdated, reference_loader_.LoadAll(ReferenceLoader::Tables::kLeaveOut));
   for (const ReferenceLoader::Outdated& of : outdated) {
     settings_.log.Warning("a reference can't be read; the version read last is in effect",
                           {{"reference", of.reference}, {"error", of.error.message}});
   }
-  SL_ASSIGN_OR_RETURN(followed_,
-                      FollowedReferences::Start(settings_.config, runtime, directory_, reference_loader_, settings_.log));
+  SL_ASSIGN_OR_RETURN(followed_, FollowedReferences::Start(settings_.config, runtime, directory_, reference_loader_, settings_.log));
   SL_ASSIGN_OR_RETURN(statistics_, OpenStatistics(settings_.config, directory_, runtime));
   SL_TRY(EnsureStatistics());
   SL_TRY(StartEngine());

@@ -2,8 +2,8 @@
 
 #include <limits>
 
-#include "sightline/config/table_internal.h"
 #include "sightline/config/postgres_table.h"
+#include "sightline/config/table_internal.h"
 
 namespace sightline::config {
 namespace {

@@ -47,11 +47,11 @@ class World {
                               .limits = {},
                               .seed = static_cast<std::uint64_t>(threads_)};
     for (int i = 0; i < engines_; ++i) {
-      auto engine = Engine::Start(context, {.threads = threads_,
-                                            .all = engines_ == 1,
-                                            .on_error = [](const std::string& pipeline, std::int32_t, const Error& error) {
-                                              ADD_FAILURE() << pipeline << ": " << error.ToString();
-                                            }});
+      auto engine = Engine::Start(
+          context,
+          {.threads = threads_, .all = engines_ == 1, .on_error = [](const std::string& pipeline, std::int32_t, const Error& error) {
+             ADD_FAILURE() << pipeline << ": " << error.ToString();
+           }});
       EXPECT_TRUE(engine);
       if (!engine) return {};
       running_.push_back(std::move(*engine));

@@ -69,8 +69,8 @@ class LiveTailThread {
 };
 
 // Early results on their way between processes: a topic a pipeline that is shown live, each record one group of an open window as it
-// stands. They go past the commits and are marked open: what a worker had put out and not committed may be in them, and is replaced when the
-// window is counted again. The topics keep them for as long as windows are open, and nobody waits for their disk.
+// stands. They go past the commits and are marked open: what a worker had put out and not committed may be in them, and is replaced when
+// the window is counted again. The topics keep them for as long as windows are open, and nobody waits for their disk.
 
 // Makes the topics that are missing. `like` gives the number of copies and the like.
 Status EnsureEarlyTopics(bus::Bus& bus, const Plan& plan, const bus::TopicSpec& like);
