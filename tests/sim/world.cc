@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "sightline/flow/commits/embedded/journal.h"
+
 namespace sightline::sim {
 namespace {
 

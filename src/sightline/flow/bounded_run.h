@@ -12,6 +12,7 @@
 #include "sightline/flow/processor.h"
 #include "sightline/gate/decoder.h"
 #include "sightline/model/result.h"
+#include "sightline/runtime/runtime.h"
 
 namespace sightline::flow {
 

@@ -65,7 +65,7 @@ Result<std::unique_ptr<CommittedPartition>> CommittedPartition::Open(CommitLogs&
                                              .inputs = settings.inputs,
                                              .topics = made->topics_,
                                              .fingerprint = FamilyFingerprint(plan, root)}));
-  const std::optional<Recovered>& recovered = made->log_->recovered();
+  const std::optional<Recovered> recovered = made->log_->TakeRecovered();
   made->seed_ = settings.seed;
   const bool goes_on = recovered && !recovered->other_plan;
   if (recovered && recovered->other_plan && !settings.replace) {
@@ -98,7 +98,7 @@ Status CommittedPartition::Begin(const std::optional<Recovered>& before, std::ve
     if (at != known.end()) ends[i] = before->last.outputs.at(static_cast<std::size_t>(at - known.begin()));
   }
   SL_TRY(log_->CutBack(ends));
-  for (Output& output : outputs_) output.end = output.suppress_to = ends[output.topic];
+  for (std::size_t i = 0; i < outputs_.size(); ++i) outputs_[i].end = outputs_[i].suppress_to = ends[i];
   origin_ = Point();
   return TakeSnapshot();
 }
@@ -107,9 +107,9 @@ void CommittedPartition::MakeOutputs(const Plan& plan, const Settings& settings)
   const std::vector<int>& members = processor_->members();
   for (std::size_t m = 0; m < members.size(); ++m) {
     if (!settings.only.empty() && settings.only != plan.pipelines[static_cast<std::size_t>(members[m])].name) continue;
-    outputs_.push_back({.topic = outputs_.size(), .member = static_cast<int>(m)});
+    outputs_.push_back({.member = static_cast<int>(m)});
   }
-  outputs_.push_back({.topic = outputs_.size(), .member = -1});
+  outputs_.push_back({.member = -1});
 }
 
 Status CommittedPartition::Recover(const Recovered& recovered, const ReferenceVersions& versions) {
@@ -158,13 +158,14 @@ Status CommittedPartition::Activate(const ReferenceHandle& table) {
   return {};
 }
 
-Status CommittedPartition::Put(Output& output, EncodedRecords& records) {
+Status CommittedPartition::Put(std::size_t topic, EncodedRecords& records) {
+  Output& output = outputs_[topic];
   const auto skip =
       static_cast<std::size_t>(std::clamp<std::int64_t>(output.suppress_to - output.end, 0, static_cast<std::int64_t>(records.size())));
   for (std::size_t begin = skip; begin < records.size(); begin += kAppendRecords) {
     scratch_.clear();
     for (std::size_t i = begin; i < std::min(records.size(), begin + kAppendRecords); ++i) scratch_.push_back(records.at(i));
-    SL_TRY(log_->Append(output.topic, scratch_));
+    SL_TRY(log_->Append(topic, scratch_));
     uncommitted_ = true;
   }
   output.end += static_cast<std::int64_t>(records.size());
@@ -174,10 +175,10 @@ Status CommittedPartition::Put(Output& output, EncodedRecords& records) {
 
 Status CommittedPartition::Advance(std::size_t input, std::int64_t position) {
   positions_[input] = position;
-  for (Output& output : outputs_) {
-    EncodedRecords& records =
-        output.member < 0 ? processor_->dead_letters() : processor_->outputs()[static_cast<std::size_t>(output.member)].results;
-    if (records.size() != 0) SL_TRY(Put(output, records));
+  for (std::size_t topic = 0; topic < outputs_.size(); ++topic) {
+    const int member = outputs_[topic].member;
+    EncodedRecords& records = member < 0 ? processor_->dead_letters() : processor_->outputs()[static_cast<std::size_t>(member)].results;
+    if (records.size() != 0) SL_TRY(Put(topic, records));
   }
   if (!last_.inputs.empty()) return CheckReplay();
   return {};

@@ -68,7 +68,6 @@ class CommittedPartition {
 
  private:
   struct Output {
-    std::size_t topic = 0;  // of the commit log
     int member = -1;  // index in PartitionState::members(), -1: dead letters
     std::int64_t end = 0;  // records put out since the beginning
     std::int64_t suppress_to = 0;  // those below are there already
@@ -77,14 +76,14 @@ class CommittedPartition {
   void MakeOutputs(const Plan& plan, const Settings& settings);
   Status Begin(const std::optional<Recovered>& before, std::vector<std::int64_t> start);
   Status Recover(const Recovered& recovered, const ReferenceVersions& versions);
-  Status Put(Output& output, EncodedRecords& records);
+  Status Put(std::size_t topic, EncodedRecords& records);
   CommitPoint Point() const;
   Status CheckReplay() const;
 
   std::unique_ptr<PartitionState> processor_;
   std::unique_ptr<CommitLog> log_;
   std::vector<std::string> topics_;
-  std::vector<Output> outputs_;
+  std::vector<Output> outputs_;  // in the order of topics_
   std::vector<ReferenceActivation> activations_;
   std::size_t next_activation_ = 0;
   ReferenceVersions versions_;

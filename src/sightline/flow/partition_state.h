@@ -7,7 +7,7 @@
 
 #include "sightline/base/result.h"
 #include "sightline/flow/close_steps.h"
-#include "sightline/flow/commits/embedded/journal.h"
+#include "sightline/flow/commits/port.h"
 #include "sightline/model/time.h"
 
 namespace sightline::flow {

@@ -67,7 +67,8 @@ void Processor::FindEmptying() {
 
 void Processor::Process(const Input& input) {
   Judge(input, piece_, false);
-  Count(piece_);
+  CountWindows(piece_);
+  EndPiece(piece_);
 }
 
 bool Processor::Judge(const Input& input, Judged& piece, bool ahead) {
@@ -88,6 +89,7 @@ void Processor::Count(Judged& piece) {
   CountWindows(piece);
   EndPiece(piece);
   if (options_.memory == nullptr) return;
+  // For whoever judges ahead.
   growth_records_ = std::max(growth_records_.load(std::memory_order_relaxed), piece.input.decoded->rows.rows);
   window_growth_ = windows_.GrowthFor((kAheadMax + 2) * growth_records_);
 }

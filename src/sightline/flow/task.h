@@ -16,6 +16,7 @@
 #include "sightline/flow/plan.h"
 #include "sightline/flow/processor.h"
 #include "sightline/flow/reference.h"
+#include "sightline/runtime/runtime.h"
 
 namespace sightline::flow {
 

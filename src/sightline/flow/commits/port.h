@@ -70,8 +70,8 @@ using ReadIdRun = std::function<Status(const KeptIdRun& run, const std::function
 class CommitLog {
  public:
   virtual ~CommitLog() = default;
-  // What was committed before; nothing: it is new.
-  virtual const std::optional<Recovered>& recovered() const = 0;
+  // What was committed before; nothing: it is new. Handed over once: a state is large.
+  virtual std::optional<Recovered> TakeRecovered() = 0;
   virtual ReadIdRun id_run_reader() = 0;
   // Records in each owned topic, committed or not.
   virtual std::vector<std::int64_t> ends() const = 0;

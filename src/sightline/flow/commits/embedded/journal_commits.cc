@@ -1,5 +1,7 @@
 #include "sightline/flow/commits/embedded/journal_commits.h"
 
+#include <utility>
+
 #include "sightline/base/hash.h"
 #include "sightline/flow/commits/embedded/journal.h"
 #include "sightline/runtime/file_system.h"
@@ -34,7 +36,7 @@ class JournalCommitLog final : public CommitLog {
     return {};
   }
 
-  const std::optional<Recovered>& recovered() const override { return recovered_; }
+  std::optional<Recovered> TakeRecovered() override { return std::exchange(recovered_, std::nullopt); }
   ReadIdRun id_run_reader() override { return IdRunFiles(runtime_.files); }
 
   std::vector<std::int64_t> ends() const override {
