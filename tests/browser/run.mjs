@@ -21,7 +21,7 @@ const { values: options } = parseArgs({
   },
 });
 
-const browser = await launch();
+let browser;
 let passed = 0;
 let failed = 0;
 
@@ -46,6 +46,7 @@ async function withMock(name, flags, fill) {
 }
 
 try {
+  browser = await launch();
   if (options.url) {
     const url = options.url.endsWith('/') ? options.url : `${options.url}/`;
     const suite = new Suite('program', browser, { url, token: options.token ?? null, signIn: async () => options['sign-in'] ?? null });
@@ -67,7 +68,7 @@ try {
   failed += 1;
   console.log(`FAILED  ${error?.stack ?? error}`);
 } finally {
-  await browser.close();
+  await browser?.close();
 }
 console.log(`${passed} passed, ${failed} failed`);
 process.exitCode = failed > 0 || passed === 0 ? 1 : 0;
