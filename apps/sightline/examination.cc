@@ -15,9 +15,9 @@
 #include <cstring>
 #include <filesystem>
 
+#include "apps/sightline/references.h"
 #include "sightline/base/text.h"
 #include "sightline/flow/reference.h"
-#include "sightline/stores/reference/source.h"
 
 #include "apps/sightline/output.h"
 #include "apps/sightline/server/offline_data.h"
@@ -111,9 +111,10 @@ Finding ExamineFlush(const World& world, const std::string& data) {
   return {"flush", Health::kWarning, found, "an acknowledgement waits for it: use a faster disk, or drivers.bus.durability: interval"};
 }
 
-Finding ExamineReference(const World& world, const config::ReferenceConfig& reference) {
+Finding ExamineReference(const World& world, const config::ReferenceConfig& reference, Objects& objects) {
   const std::string name = "reference " + reference.name;
-  auto rows = stores::ReadReference(world.files, reference.from, reference.contract);
+  runtime::Failpoints failpoints;
+  auto rows = ReadReferenceRows(reference, {.clock = world.clock, .files = world.files, .failpoints = failpoints}, objects);
   if (!rows) return {name, Health::kProblem, rows.error().message, "correct " + reference.from};
   const int key = reference.contract.schema.Find(reference.key);
   const std::size_t count = rows->rows;

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "apps/sightline/framework.h"
+#include "apps/sightline/objects.h"
 
 namespace sightline::app {
 
@@ -24,7 +25,10 @@ Finding ExamineFileSystemType(const std::string& data);
 Finding ExamineFreeSpace(const World& world, const std::string& data);
 // How long the disk takes to make a small write durable: what an acknowledgement under `fsync` waits for.
 Finding ExamineFlush(const World& world, const std::string& data);
-Finding ExamineReference(const World& world, const config::ReferenceConfig& reference);
+Finding ExamineReference(const World& world, const config::ReferenceConfig& reference, Objects& objects);
+// The object store: reachable, what may be done there (by an object of its own, which is deleted again), clocks. Local files that a
+// running server owns are left alone.
+std::vector<Finding> ExamineObjects(const World& world, const config::Config& config, bool server_running);
 // Damage in the log of a directory that no server owns.
 Finding ExamineLog(const Context& context, const std::string& data);
 Finding ExamineClock(const World& world);

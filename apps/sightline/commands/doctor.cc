@@ -1,12 +1,17 @@
 #include "apps/sightline/commands/doctor.h"
 
 #include <algorithm>
+#include <iterator>
 #include <ostream>
 
 #include "apps/sightline/client.h"
 #include "apps/sightline/examination.h"
+#include "apps/sightline/kafka.h"
 #include "apps/sightline/output.h"
 #include "apps/sightline/plan_input.h"
+#include "apps/sightline/references.h"
+#include "apps/sightline/statistics.h"
+#include "connectors/postgres/examination.h"
 
 namespace sightline::app {
 namespace {
@@ -32,23 +37,52 @@ Finding ExamineConfiguration(const Context& context, const std::string& given, c
   return {"configuration", Health::kGood, file + " has no mistakes", ""};
 }
 
+void AddChecks(std::vector<Finding>& findings, const std::string& of, const std::vector<postgres::Check>& checks) {
+  for (const postgres::Check& check : checks) {
+    const Health health = check.health == postgres::Check::Health::kGood      ? Health::kGood
+                          : check.health == postgres::Check::Health::kWarning ? Health::kWarning
+                                                                              : Health::kProblem;
+    findings.push_back({of + " " + check.name, health, check.found, check.remedy});
+  }
+}
+
 std::vector<Finding> Examine(const Context& context, const std::string& given) {
   config::Config config;
   std::vector<Finding> findings = {ExamineConfiguration(context, given, config)};
-  for (const config::ReferenceConfig& reference : config.references) findings.push_back(ExamineReference(context.world, reference));
+  runtime::Failpoints failpoints;
+  const runtime::Runtime runtime{context.world.clock, context.world.files, failpoints};
+  Objects objects(config, runtime, stores::FileObjectStore::Access::kRead);
+  for (const config::ReferenceConfig& reference : config.references) {
+    if (reference.postgres) {
+      AddChecks(findings, "reference " + reference.name,
+                postgres::ExamineReference(FollowerOptionsOf(reference, config.data), context.world.clock));
+    } else {
+      findings.push_back(ExamineReference(context.world, reference, objects));
+    }
+  }
+  if (config.drivers.statistics.type == config::StatisticsType::kPostgres) {
+    AddChecks(findings, "statistics", postgres::ExamineStatistics(PostgresOptionsOf(config.drivers.statistics), context.world.clock));
+  }
   const auto server = FindServer(context.world, config.data);
   const bool running = server.has_value();
+  std::ranges::move(ExamineObjects(context.world, config, running), std::back_inserter(findings));
   findings.push_back(ExamineDirectory(context.world, config.data));
   findings.push_back(ExamineFileSystemType(config.data));
   findings.push_back(ExamineFreeSpace(context.world, config.data));
   findings.push_back(ExamineFlush(context.world, config.data));
-  findings.push_back(running
-                         ? Finding{"log", Health::kGood, "owned by the server at " + server->url + "; sightline topic verify reads it", ""}
-                         : ExamineLog(context, config.data));
+  if (config.drivers.bus.type == config::BusType::kKafka) {
+    for (Finding& finding : ExamineKafkaBus(config, context.world)) findings.push_back(std::move(finding));
+  } else {
+    findings.push_back(
+        running ? Finding{"log", Health::kGood, "owned by the server at " + server->url + "; sightline topic verify reads it", ""}
+                : ExamineLog(context, config.data));
+  }
   findings.push_back(ExamineClock(context.world));
   findings.push_back(ExamineOpenFiles(config.limits.requests.connections_max));
   findings.push_back(ExamineProcessor());
-  findings.push_back(ExamineMemory(config.state.memory_max + config.drivers.statistics.memory_max));
+  findings.push_back(
+      ExamineMemory(config.state.memory_max +
+                    (config.drivers.statistics.type == config::StatisticsType::kDuckdb ? config.drivers.statistics.memory_max : 0)));
   findings.push_back(ExamineHugePages(context.world));
   findings.push_back(ExaminePort("listen.http", config.listen.http, running));
   findings.push_back(ExaminePort("listen.health", config.listen.health, running));
@@ -88,8 +122,9 @@ void AddDoctor(CommandLine& line) {
   const auto file = std::make_shared<std::string>();
   line.Add("doctor", "Looks whether this machine and directory are fit, and says what to do", Group::kConfigure)
       .Describe(
-          "Looks at the configuration and its references, the data directory and its disk, the log, the clock, limits, the processor, "
-          "memory, ports and secrets. Ends with 1 if there is a problem; warnings are not problems.")
+          "Looks at the configuration and its references, the object store, the data directory and its disk, the log or the Kafka cluster, "
+          "the "
+          "clock, limits, the processor, memory, ports and secrets. Ends with 1 if there is a problem; warnings are not problems.")
       .Argument("FILE", *file, "the configuration file; else that of --config, else ./sightline.yaml", Need::kOptional)
       .Example("sightline doctor presets/top-items/sightline.yaml", "before the first start")
       .Example("sightline doctor --format json", "for a deployment")

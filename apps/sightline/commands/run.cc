@@ -70,7 +70,8 @@ Result<Exit> RunPipeline(Context& context, const RunOptions& options) {
   const runtime::Runtime runtime{context.world.clock, files, failpoints};
   flow::ReferenceStore store(files, scratch->path() + "/references");
   flow::ReferenceCatalog catalog;
-  SL_TRY(LoadReferences(config, files, store, catalog));
+  Objects objects(config, runtime, stores::FileObjectStore::Access::kRead);
+  SL_TRY(ReferenceLoader(config, runtime, objects, store, catalog).LoadAll(ReferenceLoader::Tables::kReadOnce));
   bus::LogBus::Options bus_options;
   bus_options.flushing = bus::LogBus::Flushing::kInline;
   SL_ASSIGN_OR_RETURN(const std::unique_ptr<bus::LogBus> bus, bus::LogBus::Open(runtime, scratch->path(), bus_options));

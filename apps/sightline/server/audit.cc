@@ -33,11 +33,11 @@ Result<Counted> CountRecords(bus::Bus& bus, const std::string& pipeline, const T
   while (reader->position() < end) {
     SL_ASSIGN_OR_RETURN(const std::optional<bus::Batch> batch, reader->Next());
     if (!batch) break;
-    const std::int64_t last = std::min(batch->end().value, end.value);
-    if (batch->type == bus::BatchType::kData) counted.records += static_cast<std::uint64_t>(last - batch->base.value);
+    const std::size_t last = batch->CountBefore(end);
+    if (batch->type == bus::BatchType::kData) counted.records += last;
     if (batch->type != bus::BatchType::kReplay) continue;
-    for (std::int64_t i = 0; i < last - batch->base.value; ++i) {
-      SL_ASSIGN_OR_RETURN(const ReplayKey key, DecodeReplayKey(batch->keys[static_cast<std::size_t>(i)]));
+    for (std::size_t i = 0; i < last; ++i) {
+      SL_ASSIGN_OR_RETURN(const ReplayKey key, DecodeReplayKey(batch->keys[i]));
       if (key.pipeline != pipeline || !taken.Insert({std::string(key.topic), key.partition}, key.offset)) continue;
       ++counted.replayed[static_cast<std::size_t>(key.reason)];
     }

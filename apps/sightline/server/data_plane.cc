@@ -2,23 +2,28 @@
 
 #include <algorithm>
 
+#include "apps/sightline/kafka.h"
 #include "apps/sightline/plan_input.h"
-#include "apps/sightline/references.h"
 #include "apps/sightline/server/statistics_retention.h"
+#include "apps/sightline/statistics.h"
 #include "sightline/runtime/random.h"
-#include "sightline/stores/statistics/embedded/duckdb_store.h"
 
 namespace sightline::app {
 namespace {
 
 // Result topics are small beside the input: segments that fill within hours, not days.
 constexpr std::uint64_t kOwnedSegmentBytes = 16ULL << 20;
-constexpr auto kReferencePoll = std::chrono::seconds(5);
+constexpr auto kWatchEvery = std::chrono::seconds(1);
+constexpr int kReferencePollRounds = 5;
 
 }  // namespace
 
 DataPlane::DataPlane(const Settings& settings)
-    : settings_(settings), directory_(settings.config.data), reference_store_(settings.runtime.files, directory_ + "/references") {}
+    : settings_(settings),
+      directory_(settings.config.data),
+      reference_store_(settings.runtime.files, directory_ + "/references"),
+      objects_(settings.config, settings.runtime, stores::FileObjectStore::Access::kOwn),
+      reference_loader_(settings.config, settings.runtime, objects_, reference_store_, catalog_) {}
 
 Result<std::unique_ptr<DataPlane>> DataPlane::Open(const Settings& settings) {
   std::unique_ptr<DataPlane> plane(new DataPlane(settings));
@@ -29,27 +34,41 @@ Result<std::unique_ptr<DataPlane>> DataPlane::Open(const Settings& settings) {
 Status DataPlane::Start() {
   const runtime::Runtime& runtime = settings_.runtime;
   SL_TRY(runtime.files.CreateDirectories(directory_));
-  SL_ASSIGN_OR_RETURN(bus_, bus::LogBus::Open(runtime, directory_, bus::LogBus::Options()));
-  ReportRecovery();
+  SL_TRY(OpenBus());
   SL_TRY(MakeTopics());
-  SL_TRY(LoadReferences(settings_.config, runtime.files, reference_store_, catalog_));
-  stores::DuckDbOptions store;
-  store.directory = directory_ + "/statistics";
-  store.memory_bytes_max = settings_.config.drivers.statistics.memory_max;
-  SL_ASSIGN_OR_RETURN(statistics_, stores::OpenDuckDbStore(runtime, store));
-  for (const flow::PipelinePlan& pipeline : settings_.plan.pipelines) {
-    if (pipeline.to_statistics) SL_TRY(statistics_->Ensure(pipeline.shape, pipeline.fingerprint));
+  SL_ASSIGN_OR_RETURN(const std::vector<ReferenceLoader::Outdated> outdated, reference_loader_.LoadAll(ReferenceLoader::Tables::kLeaveOut));
+  for (const ReferenceLoader::Outdated& of : outdated) {
+    settings_.log.Warning("a reference can't be read; the version read last is in effect",
+                          {{"reference", of.reference}, {"error", of.error.message}});
   }
+  SL_ASSIGN_OR_RETURN(followed_, FollowedReferences::Start(settings_.config, runtime, directory_, reference_loader_, settings_.log));
+  SL_ASSIGN_OR_RETURN(statistics_, OpenStatistics(settings_.config, directory_, runtime));
+  SL_TRY(EnsureStatistics());
   SL_TRY(StartEngine());
   StartSinks();
   watcher_ = std::thread([this] { Housekeep(); });
   return {};
 }
 
+Status DataPlane::OpenBus() {
+  const config::BusConfig& settings = settings_.config.drivers.bus;
+  if (settings.type == config::BusType::kKafka) {
+    SL_ASSIGN_OR_RETURN(std::unique_ptr<kafka::KafkaBus> bus, kafka::KafkaBus::Open(KafkaOptions(settings, settings_.log.For("kafka"))));
+    kafka_ = bus.get();
+    bus_ = std::move(bus);
+    return {};
+  }
+  SL_ASSIGN_OR_RETURN(std::unique_ptr<bus::LogBus> bus, bus::LogBus::Open(settings_.runtime, directory_, bus::LogBus::Options()));
+  log_ = bus.get();
+  bus_ = std::move(bus);
+  ReportRecovery();
+  return {};
+}
+
 // What a crash or a disk did to the log is said before anybody reads it.
 void DataPlane::ReportRecovery() {
   const ops::Log log = settings_.log.For("bus");
-  for (const auto& [partition, report] : bus_->recovered()) {
+  for (const auto& [partition, report] : log_->recovered()) {
     log.Debug("partition opened", {{"topic", partition.topic},
                                    {"partition", partition.partition.value},
                                    {"clean", report.clean},
@@ -99,13 +118,83 @@ Status DataPlane::StartEngine() {
                         .seed = runtime::SystemEntropy(),
                         .from = settings_.from,
                         .memory = state_memory_.get()});
+  if (kafka_ != nullptr) {
+    SL_ASSIGN_OR_RETURN(stores::ObjectStore* const objects, objects_.Configured());
+    commits_ = std::make_unique<kafka::TransactionCommitLogs>(*kafka_, *objects, settings_.runtime.failpoints,
+                                                              kafka::TransactionCommitLogs::Settings());
+    context_->commits = commits_.get();
+    SL_TRY(flow::EnsureEarlyTopics(*bus_, plan, {}));
+    early_ = std::make_unique<flow::EarlyResults>(*bus_, plan);
+    context_->live = early_.get();
+  }
   flow::Engine::Options options;
   options.threads = settings_.threads;
+  options.all = kafka_ == nullptr;
   const ops::Log log = settings_.log.For("flow");
   options.on_error = [log](const std::string& pipeline, std::int32_t partition, const Error& error) {
     log.Error("a task stopped and will be opened anew", {{"pipeline", pipeline}, {"partition", partition}, {"error", error.ToString()}});
   };
   SL_ASSIGN_OR_RETURN(engine_, flow::Engine::Start(*context_, std::move(options)));
+  if (settings_.live != nullptr) {
+    std::vector<flow::LiveTail::Of> of{flow::LiveTail::Of::kResults};
+    if (kafka_ != nullptr) of.push_back(flow::LiveTail::Of::kEarly);
+    SL_ASSIGN_OR_RETURN(live_tail_, flow::LiveTailThread::Start(*bus_, plan, *settings_.live, of, [log](const Error& error) {
+                          log.Error("the live board can't be kept up", {{"error", error.ToString()}});
+                        }));
+  }
+  return kafka_ == nullptr ? Status() : JoinWorkers();
+}
+
+// Processes that run the same configuration share the partitions of its datasets. What is done in one place over all partitions goes with
+// the one partition of its results.
+Status DataPlane::JoinWorkers() {
+  const flow::Plan& plan = settings_.plan;
+  std::map<std::string, std::vector<int>> roots;
+  for (std::size_t i = 0; i < plan.pipelines.size(); ++i) {
+    const flow::PipelinePlan& pipeline = plan.pipelines[i];
+    if (pipeline.root != static_cast<int>(i)) continue;
+    const bool merge = pipeline.kind == flow::PipelineKind::kMerge;
+    roots[merge ? flow::Plan::ResultsTopic(pipeline.name) : plan.FindDataset(pipeline.from)->topic].push_back(static_cast<int>(i));
+  }
+  kafka::Membership::Options options;
+  options.group = "flow";
+  for (const auto& [topic, of] : roots) options.topics.push_back(topic);
+  const ops::Log log = settings_.log.For("flow");
+  const auto each = [roots](const std::vector<TopicPartition>& partitions, const auto& then) {
+    for (const TopicPartition& partition : partitions) {
+      for (const int root : roots.at(partition.topic)) then(root, partition.partition);
+    }
+  };
+  kafka::Membership::Events events;
+  events.acquired = [this, log, each](const std::vector<TopicPartition>& partitions) {
+    for (const TopicPartition& p : partitions) log.Info("works on a partition", {{"topic", p.topic}, {"partition", p.partition.value}});
+    each(partitions, [this](int root, Partition partition) { engine_->Acquire(root, partition); });
+  };
+  events.released = [this, log, each](const std::vector<TopicPartition>& partitions, bool lost) {
+    for (const TopicPartition& p : partitions) {
+      log.Info(lost ? "lost a partition: this process was not heard of in time" : "gives a partition away",
+               {{"topic", p.topic}, {"partition", p.partition.value}});
+    }
+    const auto how = lost ? flow::Engine::Release::kDrop : flow::Engine::Release::kCommit;
+    each(partitions, [this, how](int root, Partition partition) { engine_->GiveUp(root, partition, how); });
+  };
+  events.trouble = [log](const Error& error) { log.Warning("the workers' group can't be kept up", {{"error", error.ToString()}}); };
+  SL_ASSIGN_OR_RETURN(membership_, kafka::Membership::Join(*kafka_, options, std::move(events)));
+  return {};
+}
+
+// A store that is away holds up its sinks alone: they make room for their results as soon as they can.
+Status DataPlane::EnsureStatistics() {
+  for (const flow::PipelinePlan& pipeline : settings_.plan.pipelines) {
+    if (!pipeline.to_statistics) continue;
+    const Status made = statistics_->Ensure(pipeline.shape, pipeline.fingerprint);
+    if (!made && MayBeAway(settings_.config.drivers.statistics, made.error())) {
+      settings_.log.For("statistics")
+          .Warning("the statistics store cannot be used; results wait in their topics until it can", {{"error", made.error().ToString()}});
+      return {};
+    }
+    SL_TRY(made);
+  }
   return {};
 }
 
@@ -143,8 +232,9 @@ void DataPlane::StartSinks() {
 Result<flow::ReferenceHandle> DataPlane::Reload(const std::string& name) {
   const config::ReferenceConfig* reference = settings_.config.FindReference(name);
   if (reference == nullptr) return Fail(ErrorKind::kNotFound, "there is no reference " + name);
-  const std::lock_guard lock(reload_mutex_);
-  return ReloadReference(*reference, settings_.runtime.files, reference_store_, catalog_);
+  // Its changes come by themselves.
+  if (reference->postgres) return catalog_.Newest(name);
+  return reference_loader_.Reload(*reference);
 }
 
 // Old results go. A changed source becomes a new version without a restart; a broken one is reported and the version in effect stays.
@@ -152,10 +242,17 @@ void DataPlane::Housekeep() {
   std::map<std::string, std::string> reported;
   StatisticsRetention retention(*statistics_, settings_.plan, settings_.runtime.clock, settings_.log.For("retention"));
   std::unique_lock lock(watch_mutex_);
-  while (!watch_wake_.wait_for(lock, kReferencePoll, [this] { return stopping_; })) {
+  for (int round = 1; !watch_wake_.wait_for(lock, kWatchEvery, [this] { return stopping_; }); ++round) {
     lock.unlock();
+    WatchSinks();
+    WatchReferences();
+    if (round % kReferencePollRounds != 0) {
+      lock.lock();
+      continue;
+    }
     retention.Step();
     for (const config::ReferenceConfig& reference : settings_.config.references) {
+      if (reference.postgres) continue;
       const flow::ReferenceHandle before = catalog_.Newest(reference.name);
       const Result<flow::ReferenceHandle> now = Reload(reference.name);
       const std::string problem = now ? "" : now.error().message;
@@ -173,6 +270,38 @@ void DataPlane::Housekeep() {
   }
 }
 
+// A sink that cannot go on is said once, in the log and on /readyz; the health listener asks for no token, so that it hears the kind alone.
+void DataPlane::WatchSinks() {
+  const ops::Log log = settings_.log.For("statistics");
+  for (const auto& [name, metrics] : sinks()) {
+    const std::string error = metrics.error.value_or("");
+    std::string& said = sink_errors_[name];
+    if (error == said) continue;
+    if (error.empty()) {
+      log.Info("a sink goes on", {{"pipeline", name}, {"lag_records", metrics.end - metrics.offset}});
+    } else {
+      log.Error("a sink cannot go on and tries again; its results wait in their topic",
+                {{"pipeline", name}, {"lag_records", metrics.end - metrics.offset}, {"error", error}});
+    }
+    said = error;
+    if (settings_.health != nullptr) {
+      settings_.health->SetDegraded("statistics/" + name,
+                                    error.empty() ? "" : std::string(ErrorKindName(metrics.error_kind)) + ": GET /v1/status says more");
+    }
+  }
+}
+
+void DataPlane::WatchReferences() {
+  if (settings_.health == nullptr) return;
+  for (const auto& [name, status] : followed()) {
+    settings_.health->SetDegraded("references/" + name, status.following && !status.error ? "" : "not up to date: the log says why");
+  }
+}
+
+std::map<std::string, postgres::FollowerStatus> DataPlane::followed() const {
+  return followed_ ? followed_->status() : std::map<std::string, postgres::FollowerStatus>();
+}
+
 std::map<std::string, stores::ResultsSinkMetrics> DataPlane::sinks() const {
   std::map<std::string, stores::ResultsSinkMetrics> metrics;
   for (const auto& [name, sink] : sinks_) metrics[name] = sink->metrics();
@@ -188,11 +317,14 @@ Status DataPlane::Stop() {
   watch_wake_.notify_all();
   if (watcher_.joinable()) watcher_.join();
   Status first;
+  membership_.reset();
+  live_tail_.reset();
   if (engine_) first = engine_->Stop();
   sinks_.clear();
+  followed_.reset();
   statistics_.reset();
-  if (bus_) {
-    const Status closed = bus_->Close();
+  if (log_ != nullptr) {
+    const Status closed = log_->Close();
     if (first) first = closed;
   }
   return first;

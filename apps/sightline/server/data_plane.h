@@ -9,10 +9,16 @@
 #include <thread>
 #include <vector>
 
+#include "apps/sightline/objects.h"
+#include "apps/sightline/references.h"
+#include "connectors/kafka/membership.h"
+#include "connectors/kafka/transaction_commits.h"
 #include "sightline/bus/embedded/log_bus.h"
 #include "sightline/config/config.h"
 #include "sightline/flow/engine.h"
+#include "sightline/flow/live_tail.h"
 #include "sightline/flow/reference_store.h"
+#include "sightline/ops/health.h"
 #include "sightline/ops/log.h"
 #include "sightline/stores/statistics/port.h"
 #include "sightline/stores/statistics/results_sink.h"
@@ -31,6 +37,7 @@ class DataPlane {
     const ops::Log& log;
     int threads = 2;
     std::optional<flow::StartAt> from = std::nullopt;  // where changed pipelines begin
+    ops::Health* health = nullptr;                     // told when a sink cannot go on
   };
   // Recovers everything; the errors are for the operator: they say what, where and what to do.
   static Result<std::unique_ptr<DataPlane>> Open(const Settings& settings);
@@ -38,12 +45,16 @@ class DataPlane {
   DataPlane(const DataPlane&) = delete;
   DataPlane& operator=(const DataPlane&) = delete;
 
-  bus::LogBus& bus() { return *bus_; }
+  bus::Bus& bus() { return *bus_; }
+  // The embedded log; null where the bus is another.
+  bus::LogBus* log() { return log_; }
   stores::StatisticsStore& statistics() { return *statistics_; }
   flow::ReferenceCatalog& references() { return catalog_; }
+  Objects& objects() { return objects_; }
   // Reads a reference's source again; the version in effect.
   Result<flow::ReferenceHandle> Reload(const std::string& reference);
   std::vector<flow::TaskStatus> tasks() const { return engine_->status(); }
+  std::map<std::string, postgres::FollowerStatus> followed() const;  // references, by name
   const flow::StateMemory& state_memory() const { return *state_memory_; }
   std::map<std::string, stores::ResultsSinkMetrics> sinks() const;  // by pipeline
 
@@ -53,24 +64,38 @@ class DataPlane {
  private:
   explicit DataPlane(const Settings& settings);
   Status Start();
+  Status OpenBus();
+  Status JoinWorkers();
   void ReportRecovery();
   Status MakeTopics();
   Status StartEngine();
   void StartSinks();
   std::map<std::pair<std::string, std::int32_t>, std::int64_t> InputEnds(const flow::PipelinePlan& pipeline);
+  Status EnsureStatistics();
   void Housekeep();
+  void WatchSinks();
+  void WatchReferences();
 
   Settings settings_;
   std::string directory_;
-  std::unique_ptr<bus::LogBus> bus_;
+  std::unique_ptr<bus::Bus> bus_;
+  bus::LogBus* log_ = nullptr;          // bus_, where it is the embedded log
+  kafka::KafkaBus* kafka_ = nullptr;    // bus_, where it is Kafka
   flow::ReferenceStore reference_store_;
   flow::ReferenceCatalog catalog_;
-  std::mutex reload_mutex_;
+  Objects objects_;
+  ReferenceLoader reference_loader_;
+  std::unique_ptr<FollowedReferences> followed_;
   std::unique_ptr<stores::StatisticsStore> statistics_;
   std::unique_ptr<flow::StateMemory> state_memory_;
   std::unique_ptr<flow::TaskContext> context_;
+  std::unique_ptr<kafka::TransactionCommitLogs> commits_;
+  std::unique_ptr<flow::EarlyResults> early_;      // null: open windows go straight to the board
   std::unique_ptr<flow::Engine> engine_;
+  std::unique_ptr<flow::LiveTailThread> live_tail_;
+  std::unique_ptr<kafka::Membership> membership_;  // which partitions the engine works on
   std::map<std::string, std::unique_ptr<stores::ResultsSinkThread>> sinks_;
+  std::map<std::string, std::string> sink_errors_;  // what was said of each
   std::mutex watch_mutex_;
   std::condition_variable watch_wake_;
   bool stopping_ = false;

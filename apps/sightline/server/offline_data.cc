@@ -11,12 +11,12 @@
 #include "apps/sightline/server/audit.h"
 #include "apps/sightline/server/served.h"
 #include "apps/sightline/server/verify.h"
+#include "apps/sightline/statistics.h"
 #include "sightline/flow/recount.h"
 #include "sightline/runtime/failpoints.h"
 #include "sightline/security/access.h"
 #include "sightline/serve/api/api.h"
 #include "sightline/serve/url.h"
-#include "sightline/stores/statistics/embedded/duckdb_store.h"
 #include "sightline/stores/statistics/sql.h"
 
 namespace sightline::app {
@@ -40,17 +40,21 @@ Result<std::string> RecordedConfiguration(runtime::FileSystem& files, const std:
   return file["file"].get<std::string>();
 }
 
+Status CheckStored(runtime::FileSystem& files, const std::string& data, const std::string& path, const std::string& what) {
+  SL_ASSIGN_OR_RETURN(const bool there, files.Exists(data + path));
+  if (there) return {};
+  return Fail(ErrorKind::kNotFound,
+              data + " holds no " + what + " yet: start a server there (sightline up --data " + data + "), or name another by --data DIR");
+}
+
 Status CheckThere(runtime::FileSystem& files, const std::string& data, OfflineData::Needs needs) {
   SL_ASSIGN_OR_RETURN(const bool directory, files.Exists(data));
   if (!directory) {
     return Fail(ErrorKind::kNotFound,
                 "there is no data directory " + data + " yet: `sightline up` makes it, or name another by --data DIR or --config FILE");
   }
-  const bool statistics = needs == OfflineData::Needs::kStatistics;
-  SL_ASSIGN_OR_RETURN(const bool there, files.Exists(data + (statistics ? kStatisticsFile : "/log")));
-  if (there) return {};
-  return Fail(ErrorKind::kNotFound, data + " holds no " + (statistics ? "statistics" : "log") +
-                                        " yet: start a server there (sightline up --data " + data + "), or name another by --data DIR");
+  // Whether there are statistics depends on the store.
+  return needs == OfflineData::Needs::kStatistics ? Status() : CheckStored(files, data, "/log", "log");
 }
 
 }  // namespace
@@ -139,10 +143,13 @@ struct OfflineData::Impl {
   Status OpenStatistics() {
     auto loaded = ConfigurationOf(context, data);
     config = loaded ? std::move(*loaded) : config::Defaults();
-    stores::DuckDbOptions options;
-    options.directory = data + "/statistics";
-    options.memory_bytes_max = config->drivers.statistics.memory_max;
-    SL_ASSIGN_OR_RETURN(statistics, stores::OpenDuckDbStore(runtime, options));
+    if (config->drivers.statistics.type == config::StatisticsType::kDuckdb) {
+      const Status there = CheckStored(context.world.files, data, kStatisticsFile, "statistics");
+      // They may be elsewhere: a configuration that can't be read does not say.
+      if (!there && !loaded && loaded.error().kind != ErrorKind::kNotFound) return std::unexpected(loaded.error());
+      SL_TRY(there);
+    }
+    SL_ASSIGN_OR_RETURN(statistics, app::OpenStatistics(*config, data, runtime));
     sql_service = stores::MakeSqlService(*statistics, context.world.clock, SqlOptionsOf(config->limits.sql));
     sql = serve::MakeSqlRunner(*sql_service);
     return {};

@@ -16,13 +16,17 @@ void RefusedRecords::Read(const TopicPartition& partition, Offset start, Place& 
     place.reader = std::move(*reader);
   }
   for (std::int64_t read = 0; read < kLettersMax;) {
+    const Offset before = place.reader->position();
     const auto batch = place.reader->Next();
+    place.passed += place.reader->position() - before;
     if (!batch || !*batch) return;
     for (const std::string_view value : (*batch)->values) {
       const Result<DeadLetter> letter = DecodeDeadLetter(value);
-      if (!letter) continue;
+      if (!letter) {
+        --place.passed;
+        continue;
+      }
       ++place.counts[static_cast<std::size_t>(letter->reason)];
-      ++place.counted;
     }
     read += static_cast<std::int64_t>((*batch)->values.size());
   }
@@ -38,7 +42,7 @@ RefusedRecords::Counts RefusedRecords::Of(const std::string& topic) {
     const bus::TopicInfo::PartitionInfo& partition = info->partitions[p];
     Read({topic, Partition(static_cast<std::int32_t>(p))}, partition.start, places[p]);
     for (std::size_t v = 0; v < kVerdicts; ++v) sum[v] += places[p].counts[v];
-    const std::int64_t unread = partition.visible.value - places[p].counted;
+    const std::int64_t unread = partition.visible.value - places[p].passed;
     if (unread > 0) sum[static_cast<std::size_t>(Verdict::kMalformed)] += static_cast<std::uint64_t>(unread);
   }
   return sum;

@@ -26,7 +26,7 @@ class RefusedRecords {
  private:
   struct Place {
     std::unique_ptr<bus::Reader> reader;
-    std::int64_t counted = 0;
+    std::int64_t passed = 0;  // offsets, those of gaps included
     Counts counts{};
   };
   void Read(const TopicPartition& partition, Offset start, Place& place);

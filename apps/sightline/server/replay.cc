@@ -66,7 +66,7 @@ class Run {
         SL_ASSIGN_OR_RETURN(const std::optional<bus::Batch> batch, reader->Next());
         if (!batch) break;
         for (std::size_t i = 0; i < batch->values.size(); ++i) {
-          const Offset at = batch->base + static_cast<std::int64_t>(i);
+          const Offset at = batch->offset(i);
           if (at >= end) break;
           SL_ASSIGN_OR_RETURN(const DeadLetter letter, DecodeDeadLetter(batch->values[i]));
           if (Wanted(from, at, letter.reason)) SL_TRY(Take(from, at, letter));

@@ -198,6 +198,17 @@ void StatusSource::Collect(ops::Metrics::Sink& sink) {
                      static_cast<double>(one.end - one.offset));
     sink.GaugeSample("sightline_sink_failed", "1 while a sink's last try failed.", labels, one.error ? 1 : 0);
   }
+  for (const auto& [name, reference] : plane_.followed()) {
+    const ops::Labels labels = {{"reference", name}};
+    sink.GaugeSample("sightline_reference_following", "1 while a followed reference is connected.", labels, reference.following ? 1 : 0);
+    sink.GaugeSample("sightline_reference_slot_lag_bytes", "Log that the server of a followed reference keeps for it.", labels,
+                     static_cast<double>(reference.slot_lag_bytes));
+    sink.GaugeSample("sightline_reference_slot_lag_alarm", "1 while that is more than lag_max.", labels, reference.slot_lag_alarm ? 1 : 0);
+    sink.CounterSample("sightline_reference_versions_total", "Versions of a followed reference since the start.", labels,
+                       static_cast<double>(reference.versions));
+    sink.CounterSample("sightline_reference_snapshots_total", "Times that a followed reference was read whole.", labels,
+                       static_cast<double>(reference.snapshots));
+  }
   const flow::StateMemory& memory = plane_.state_memory();
   sink.GaugeSample("sightline_state_memory_bytes", "Memory that the state of all pipelines takes, of state.memory_max.", {},
                    static_cast<double>(memory.memory_bytes()));

@@ -95,7 +95,18 @@ struct Batch {
   AppendTime append_time;
   std::span<const std::string_view> values;
   std::span<const std::string_view> keys;  // empty, or one a value
-  Offset end() const { return base + static_cast<std::int64_t>(values.size()); }
+  // A log with gaps (Kafka's transaction markers and compaction) says where each record lies, one with a time of its own for each record
+  // when it came. Empty, or one a value: offsets ascend without gaps from `base`, and each record came at `append_time`. `base` and
+  // `append_time` are the first record's in either case.
+  std::span<const Offset> offsets = {};
+  std::span<const AppendTime> append_times = {};
+
+  Offset offset(std::size_t i) const { return offsets.empty() ? base + static_cast<std::int64_t>(i) : offsets[i]; }
+  AppendTime time(std::size_t i) const { return append_times.empty() ? append_time : append_times[i]; }
+  // One past the last record.
+  Offset end() const { return offsets.empty() ? base + static_cast<std::int64_t>(values.size()) : offsets.back() + 1; }
+  // How many of the records lie before `offset`.
+  std::size_t CountBefore(Offset offset) const;
 };
 
 // Reads one partition in order. One thread at a time.
@@ -105,6 +116,7 @@ class Reader {
   // The next batch that readers may see, or nothing at the visible end. A batch that holds the position in its middle is
   // cut to begin there. kCorruption at damaged bytes (says where); kOutOfRange when retention passed the position.
   virtual Result<std::optional<Batch>> Next() = 0;
+  // Where the next record lies, or later: at the visible end also past gaps behind the last one.
   virtual Offset position() const = 0;
   // kOutOfRange, saying what was lost, when `offset` lies before the start or past the end, or `epoch` is older than the
   // partition's and the offset lies past the truncation.
@@ -160,6 +172,14 @@ class Bus {
   // Keeps a waker until `subscription` is destroyed.
   virtual Result<std::shared_ptr<void>> Subscribe(const TopicPartition& partition, Waker waker) = 0;
 };
+
+// Topics and groups are named with [a-z0-9_.-], 1 to 200 of them, so that a name is a file's name everywhere. `what` is
+// for the message.
+Status CheckName(std::string_view what, std::string_view name);
+// kInvalidArgument for a spec that nobody can mean.
+Status CheckSpec(const TopicSpec& spec);
+// kInvalidArgument for a batch that no bus takes: no records, a tick with a value, keys and values that differ in number.
+Status CheckBatch(const AppendBatch& batch);
 
 // Append for callers that may block.
 Result<Appended> AppendAndWait(Bus& bus, const TopicPartition& to, const AppendBatch& batch);

@@ -6,10 +6,12 @@
 #include <tuple>
 
 #include "sightline/base/text.h"
+#include "sightline/config/postgres_table.h"
 #include "sightline/config/reader.h"
 #include "sightline/config/semantics.h"
 #include "sightline/config/table.h"
 #include "sightline/config/yaml_tree.h"
+#include "sightline/model/object_key.h"
 
 namespace sightline::config {
 namespace {
@@ -50,6 +52,8 @@ auto* FindNamed(List& list, std::string_view name) {
 
 }  // namespace
 
+std::string_view PostgresTlsModeName(PostgresTlsMode mode) { return internal::kPostgresTlsModes[static_cast<std::size_t>(mode)]; }
+
 bool Endpoint::loopback() const {
   if (host == "localhost" || host == "::1") return true;
   const auto parts = Split(host, '.');
@@ -63,6 +67,46 @@ bool Endpoint::loopback() const {
 std::string Endpoint::ToString() const {
   const bool v6 = host.find(':') != std::string::npos;
   return (v6 ? "[" + host + "]" : host) + ":" + std::to_string(port);
+}
+
+Result<std::optional<ObjectUrl>> ParseObjectUrl(std::string_view text) {
+  constexpr std::string_view kConfigured = "objects:";
+  const std::string quoted = "\"" + std::string(text) + "\"";
+  ObjectUrl url;
+  if (text.starts_with(kConfigured)) {
+    url.key = text.substr(kConfigured.size());
+  } else {
+    const std::size_t scheme = text.find("://");
+    const bool letters =
+        scheme != 0 && scheme != std::string_view::npos && std::ranges::all_of(text.substr(0, scheme), [](char c) {
+          return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '+' || c == '-' || c == '.';
+        });
+    if (!letters) return std::optional<ObjectUrl>();
+    const std::string_view name = text.substr(0, scheme);
+    if (name == "s3") {
+      url.type = ObjectsType::kS3;
+    } else if (name == "gs") {
+      url.type = ObjectsType::kGcs;
+    } else if (name == "hdfs") {
+      url.type = ObjectsType::kHdfs;
+    } else {
+      return Fail(
+          ErrorKind::kInvalidArgument,
+          quoted +
+              " begins with a scheme that is not known; there are objects:KEY, s3://BUCKET/KEY, gs://BUCKET/KEY and hdfs://HOST:PORT/PATH");
+    }
+    const std::string_view rest = text.substr(scheme + 3);
+    const std::size_t slash = rest.find('/');
+    if (slash == 0 || slash == std::string_view::npos) {
+      return Fail(ErrorKind::kInvalidArgument,
+                  quoted + " lacks " + (slash == 0 ? "the bucket or host before" : "the key behind") + " the '/'");
+    }
+    url.bucket = rest.substr(0, slash);
+    url.key = rest.substr(slash + 1);
+  }
+  if (const Status valid = ValidateObjectKey(url.key); !valid)
+    return Fail(ErrorKind::kInvalidArgument, quoted + ": " + valid.error().message);
+  return std::optional<ObjectUrl>(std::move(url));
 }
 
 Result<Endpoint> ParseEndpoint(std::string_view text) {

@@ -235,8 +235,41 @@ INSTANTIATE_TEST_SUITE_P(
                 "conf/c.yaml:18:33: pipelines.counts.steps[3].window.zone: this build aligns windows to UTC alone; leave `zone` out"},
         BadCase{"UnknownSink", "to: [live]", "to: [live, statistic]",
                 R"(conf/c.yaml:21:16: pipelines.counts.to cannot be "statistic"; did you mean "statistics"?)"},
-        BadCase{"OtherDriver", "sightline: 1", "sightline: 1\ndrivers: {bus: {type: kafka}}",
-                R"(conf/c.yaml:2:23: drivers.bus.type: this build does not have the driver "kafka"; write "log", which is built in)"},
+        BadCase{"KafkaWithoutBrokers", "sightline: 1", "sightline: 1\ndrivers: {bus: {type: kafka}}",
+                "conf/c.yaml:2:16: drivers.bus: Kafka needs `brokers`; write brokers: [host:9092]"},
+        BadCase{
+            "KafkaBrokerWithoutPort", "sightline: 1", "sightline: 1\ndrivers: {bus: {type: kafka, brokers: [a]}}",
+            R"(conf/c.yaml:2:40: drivers.bus.brokers: "a" is not an address: the port is missing; write host:port, such as 127.0.0.1:8080 or [::1]:8080)"},
+        BadCase{"SettingOfTheOtherBus", "sightline: 1", "sightline: 1\ndrivers: {bus: {brokers: [\"a:1\"]}}",
+                "conf/c.yaml:2:26: drivers.bus.brokers: it is a setting of the other driver, `type: kafka`; leave it out, or write `type: "
+                "kafka`"},
+        BadCase{"DurabilityOnKafka", "sightline: 1", "sightline: 1\ndrivers: {bus: {type: kafka, brokers: [\"a:1\"], durability: os}}",
+                "conf/c.yaml:2:60: drivers.bus.durability: it is a setting of the other driver, `type: log`; leave it out: on Kafka "
+                "acknowledged means on `min_insync` replicas"},
+        BadCase{
+            "PlainPasswordInClear", "sightline: 1",
+            "sightline: 1\ndrivers: {bus: {type: kafka, brokers: [\"a:1\"], sasl: {mechanism: plain, user: u, password: {env: SHORT}}}}",
+            "conf/c.yaml:2:54: drivers.bus.sasl: `plain` without TLS tells the password to everybody on the way; add tls: {}, or use "
+            "scram-sha-512"},
+        BadCase{"MoreInSyncThanReplicas", "sightline: 1", "sightline: 1\ndrivers: {bus: {type: kafka, brokers: [\"a:1\"], replication: 1}}",
+                "conf/c.yaml:2:16: drivers.bus.min_insync: 2 copies cannot be there of 1; make it at most `replication`, better one less"},
+        BadCase{"PostgresWithoutUrl", "sightline: 1", "sightline: 1\ndrivers: {statistics: {type: postgres}}",
+                "conf/c.yaml:2:23: drivers.statistics: a Postgres store needs url; for example url: {env: PG_URL}"},
+        BadCase{"PostgresUrlInTheFile", "sightline: 1",
+                "sightline: 1\ndrivers: {statistics: {type: postgres, url: \"postgresql://u:hunter2@h/d\"}}",
+                "conf/c.yaml:2:45: drivers.statistics.url: a secret must not stand in the file; write {env: NAME} or {file: path}"},
+        BadCase{"PostgresUrlNotSet", "sightline: 1", "sightline: 1\ndrivers: {statistics: {type: postgres, url: {env: NONE}}}",
+                R"(conf/c.yaml:2:51: drivers.statistics.url: the environment variable "NONE" is not set)"},
+        BadCase{
+            "SchemaOfDuckdb", "sightline: 1", "sightline: 1\ndrivers: {statistics: {type: duckdb, schema: x}}",
+            "conf/c.yaml:2:46: drivers.statistics.schema: the embedded store has no such setting; write type: postgres, or leave it out"},
+        BadCase{"PostgresAuthority", "sightline: 1",
+                "sightline: 1\ndrivers: {statistics: {type: postgres, url: {env: LONG}, tls: {ca: no.pem}}}",
+                "conf/c.yaml:2:68: drivers.statistics.tls.ca: there is no file conf/no.pem"},
+        BadCase{"TableFromNowhere", "from: places.csv, ", "",
+                "conf/c.yaml:10:3: references.places: neither from nor postgres; for example from: references/locations.csv"},
+        BadCase{"TableFromTwoPlaces", "from: places.csv, ", "from: places.csv, postgres: {url: {env: LONG}, table: places}, ",
+                "conf/c.yaml:10:3: references.places: both from and postgres; keep one of the two"},
         BadCase{"OpenToAll", "sightline: 1", "sightline: 1\nlisten: {http: \"0.0.0.0:8080\"}",
                 "conf/c.yaml:2:16: listen.http: others can reach 0.0.0.0:8080, which needs listen.tls and access.tokens; add listen.tls "
                 "and access.tokens, or listen on 127.0.0.1:8080"},
@@ -244,7 +277,8 @@ INSTANTIATE_TEST_SUITE_P(
             "NoPort", "sightline: 1", "sightline: 1\nlisten: {http: localhost}",
             R"(conf/c.yaml:2:16: listen.http: "localhost" is not an address: the port is missing; write host:port, such as 127.0.0.1:8080 or [::1]:8080)"},
         BadCase{"PlainSecret", "sightline: 1", "sightline: 1\naccess: {tokens: [{name: a, token: hunter2}]}",
-                "conf/c.yaml:2:36: access.tokens[0].token: a secret must not stand in the file; write {env: NAME} or {file: path}"},
+                "conf/c.yaml:2:36: access.tokens[0].token: a secret must not stand in the file; write {env: NAME}, {file: path} or "
+                "{credential: NAME}"},
         BadCase{"UnsetSecret", "sightline: 1", "sightline: 1\naccess: {tokens: [{name: a, token: {env: NONE}}]}",
                 R"(conf/c.yaml:2:42: access.tokens[0].token: the environment variable "NONE" is not set)"},
         BadCase{"ShortSecret", "sightline: 1", "sightline: 1\naccess: {tokens: [{name: a, token: {env: SHORT}}]}",
@@ -385,6 +419,24 @@ TEST_F(ShippedFiles, ThePresetIsWithoutMistakes) {
   ASSERT_TRUE(config) << config.error().message;
   EXPECT_EQ(config->pipelines.size(), 3U);
   EXPECT_EQ(config->datasets[0].partitions, 8);
+}
+TEST_F(ShippedFiles, ThePresetsForEnginesDifferInDriversAlone) {
+  runtime::PosixFileSystem files;
+  LoadOptions options;
+  options.environment = [](const std::string& name) -> std::optional<std::string> {
+    return name == "PG_URL" ? "postgresql://u:p@127.0.0.1/sightline" : "a-value";
+  };
+  const auto behind_drivers = [](const std::string& path) {
+    const std::string text = Read(path);
+    return text.substr(text.find("\ndatasets:"));
+  };
+  for (const char* name : {"kafka.yaml", "kafka-s3-postgres.yaml"}) {
+    const std::string path = std::string("presets/top-items/") + name;
+    const auto config = LoadConfig(files, path, options);
+    ASSERT_TRUE(config) << config.error().message;
+    EXPECT_EQ(config->drivers.bus.type, BusType::kKafka);
+    EXPECT_EQ(behind_drivers(path), behind_drivers("presets/top-items/sightline.yaml")) << path;
+  }
 }
 TEST_F(ShippedFiles, TheDocumentationIsThatOfTheTable) {
   EXPECT_EQ(Read("docs/configuration.md"), Documentation()) << "run: sightline config docs > docs/configuration.md";

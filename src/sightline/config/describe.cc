@@ -115,10 +115,12 @@ std::string TypeInWords(ValueType type) {
     case ValueType::kTopic: return "a topic's name";
     case ValueType::kNames: return "a list of names";
     case ValueType::kPath: return "a path";
+    case ValueType::kPathOrUrl: return "a path or the URL of an object";
     case ValueType::kInteger: return "a whole number";
     case ValueType::kDuration: return "a duration such as 30s";
     case ValueType::kBytes: return "a size such as 64MiB";
     case ValueType::kEndpoint: return "an address such as 127.0.0.1:8080";
+    case ValueType::kEndpoints: return "a list of addresses such as [broker-1:9092]";
     case ValueType::kChoice: return "one word";
     case ValueType::kChoices: return "a list of words";
     case ValueType::kSecret: return "a secret, {env: NAME} or {file: path}";

@@ -94,7 +94,8 @@ class SchemaWriter {
     switch (property.type) {
       case ValueType::kText:
       case ValueType::kExpression:
-      case ValueType::kPath: Put("type", "\"string\""); return;
+      case ValueType::kPath:
+      case ValueType::kPathOrUrl: Put("type", "\"string\""); return;
       case ValueType::kName: PutPattern("^[A-Za-z_][A-Za-z0-9_]*$"); return;
       case ValueType::kTopic: PutPattern("^[A-Za-z0-9._-]+$"); return;
       case ValueType::kDuration: PutPattern("^[0-9]+(ms|s|m|h|d)$"); return;
@@ -116,9 +117,16 @@ class SchemaWriter {
         Put("uniqueItems", "true");
         return;
       case ValueType::kNames: PutNameList(""); return;
+      case ValueType::kEndpoints:
+        Put("type", "\"array\"");
+        Open("items");
+        PutPattern("^.+:[0-9]{1,5}$");
+        Close();
+        Put("uniqueItems", "true");
+        return;
       case ValueType::kSecret:
         Put("type", "\"object\"");
-        Put("properties", R"({"env": {"type": "string"}, "file": {"type": "string"}})");
+        Put("properties", R"({"env": {"type": "string"}, "file": {"type": "string"}, "credential": {"type": "string"}})");
         Put("additionalProperties", "false");
         Put("minProperties", "1");
         Put("maxProperties", "1");
@@ -179,12 +187,14 @@ std::string DocType(const Property& property) {
     case ValueType::kBytes: return "size";
     case ValueType::kInteger: return "whole number";
     case ValueType::kEndpoint: return "host:port";
-    case ValueType::kSecret: return "`{env: NAME}` or `{file: path}`";
+    case ValueType::kSecret: return "`{env: NAME}`, `{file: path}` or `{credential: NAME}`";
     case ValueType::kNames: return "list of names";
+    case ValueType::kEndpoints: return "list of host:port";
     case ValueType::kDependencies: return "map, name to names";
     case ValueType::kExpressions: return "map, name to expression";
     case ValueType::kExpression: return "expression";
     case ValueType::kPath: return "path";
+    case ValueType::kPathOrUrl: return "path or URL";
     case ValueType::kTopic:
     case ValueType::kName: return "name";
     case ValueType::kSection:
@@ -263,8 +273,9 @@ std::string Documentation() {
       "- Unknown settings are mistakes, and so is a setting that stands twice.\n"
       "- Durations and sizes need their unit: `250ms`, `30s`, `1m`, `24h`, `7d`; `4096B`, `10MB` (10^6), `64MiB` (2^20).\n"
       "- Paths are relative to the file.\n"
-      "- Secrets never stand in the file: `{env: NAME}` takes one from the environment, `{file: path}` from a file. They are never "
-      "printed.\n"
+      "- Secrets never stand in the file: `{env: NAME}` takes one from the environment, `{file: path}` from a file, "
+      "`{credential: NAME}` one of\n"
+      "  those that systemd hands to a service (`LoadCredential=`, below `$CREDENTIALS_DIRECTORY`). They are never printed.\n"
       "- A change of any setting needs a restart; references can be reloaded while the server runs.\n";
   DocumentSection(RootSection(), "The file", "", out);
   return out;

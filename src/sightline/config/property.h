@@ -25,13 +25,15 @@ enum class ValueType : std::uint8_t {
   kTopic,       // a topic's name: letters, digits, . _ -
   kNames,       // a list of names
   kPath,        // relative to the file
+  kPathOrUrl,   // the same, or "objects:KEY", "s3://BUCKET/KEY" …
   kInteger,
   kDuration,       // with a unit
   kBytes,          // with a unit
   kEndpoint,       // host:port
+  kEndpoints,      // a list of them
   kChoice,         // one of `choices`
   kChoices,        // a list of them
-  kSecret,         // {env: NAME} or {file: path}
+  kSecret,         // {env: NAME}, {file: path} or {credential: NAME}
   kExpressions,    // a map, name to expression, in order
   kDependencies,   // a map, name to names
   kSection,        // a map with `section`'s properties

@@ -7,6 +7,7 @@
 
 #include "sightline/base/text.h"
 #include "sightline/config/reader.h"
+#include "sightline/model/object_key.h"
 
 namespace sightline::config {
 namespace {
@@ -42,8 +43,11 @@ class Semantics {
 
   void Check() {
     CheckListeners();
+    CheckBus();
+    CheckObjects();
     CheckTokens();
     CheckNames();
+    CheckStatistics();
     for (DatasetConfig& dataset : config_.datasets) CheckDataset(dataset);
     for (ReferenceConfig& reference : config_.references) CheckReference(reference);
     for (const PipelineSpec& pipeline : config_.pipelines) CheckSource(pipeline);
@@ -56,8 +60,13 @@ class Semantics {
     mistakes_.push_back({config_.PlaceOf(path), std::string(path) + ": " + std::move(what), std::move(meant)});
   }
   void CheckListeners();
+  void CheckBus();
+  void CheckObjects();
+  void CheckEndpoint();
   void CheckTokens();
   void CheckNames();
+  void CheckStatistics();
+  void CheckPostgresTls(const PostgresTlsConfig& tls, const std::string& path);
   void CheckDataset(DatasetConfig& dataset);
   void CheckReference(ReferenceConfig& reference);
   void CheckSource(const PipelineSpec& pipeline);
@@ -96,6 +105,134 @@ void Semantics::CheckListeners() {
       const auto exists = files_.Exists(file);
       if (exists && !*exists) Report("listen.tls." + std::string(name), "there is no file " + file);
     }
+  }
+}
+
+void Semantics::CheckBus() {
+  const BusConfig& bus = config_.drivers.bus;
+  const auto written = [&](std::string_view name) { return config_.places.contains("drivers.bus." + std::string(name)); };
+  const bool kafka = bus.type == BusType::kKafka;
+  constexpr std::string_view kOfLog[] = {"durability", "interval", "segment", "when_full"};
+  constexpr std::string_view kOfKafka[] = {"brokers",         "prefix",           "tls",         "sasl",        "client_id",
+                                           "compression",     "linger",           "message_max", "replication", "min_insync",
+                                           "request_timeout", "delivery_timeout", "registry"};
+  for (const std::string_view name : kafka ? std::span<const std::string_view>(kOfLog) : std::span<const std::string_view>(kOfKafka)) {
+    if (written(name)) {
+      Report("drivers.bus." + std::string(name), std::string("it is a setting of the other driver, `type: ") + (kafka ? "log`" : "kafka`"),
+             kafka ? "leave it out: on Kafka acknowledged means on `min_insync` replicas" : "leave it out, or write `type: kafka`");
+    }
+  }
+  if (!kafka) return;
+  if (!written("brokers")) Report("drivers.bus", "Kafka needs `brokers`", "write brokers: [host:9092]");
+  if (bus.min_insync > bus.replication) {
+    Report("drivers.bus.min_insync", std::to_string(bus.min_insync) + " copies cannot be there of " + std::to_string(bus.replication),
+           "make it at most `replication`, better one less");
+  }
+  if (bus.tls && bus.tls->certificate.empty() != bus.tls->key.empty())
+    Report("drivers.bus.tls", "a certificate and its key go together", "give both, or none");
+  const bool near = std::ranges::all_of(bus.brokers, [](const std::string& broker) {
+    const auto endpoint = ParseEndpoint(broker);
+    return endpoint && endpoint->loopback();
+  });
+  if (bus.sasl && bus.sasl->mechanism == SaslMechanism::kPlain && !bus.tls && !near)
+    Report("drivers.bus.sasl", "`plain` without TLS tells the password to everybody on the way", "add tls: {}, or use scram-sha-512");
+  if (!bus.registry) return;
+  const std::string& url = bus.registry->url;
+  if (!url.starts_with("http://") && !url.starts_with("https://"))
+    Report("drivers.bus.registry.url", Quoted(url) + " is no address", "write https://host/path");
+  const bool local = url.starts_with("http://127.") || url.starts_with("http://localhost") || url.starts_with("http://[::1]");
+  if (!bus.registry->password.empty() && url.starts_with("http://") && !local)
+    Report("drivers.bus.registry.url", "the password would be readable on the way", "use https");
+}
+
+// Settings of one type of object store written for another would do nothing: they are mistakes.
+void Semantics::CheckObjects() {
+  const ObjectsConfig& objects = config_.drivers.objects;
+  constexpr std::uint8_t kS3 = 1, kGcs = 2, kHdfs = 4;
+  struct Setting {
+    std::string_view name;
+    std::uint8_t types;
+  };
+  constexpr Setting kSettings[] = {{"bucket", kS3 | kGcs},
+                                   {"prefix", kS3 | kGcs},
+                                   {"endpoint", kS3 | kGcs},
+                                   {"region", kS3},
+                                   {"addressing", kS3},
+                                   {"credentials", kS3 | kGcs},
+                                   {"access_key", kS3},
+                                   {"secret_key", kS3},
+                                   {"session_token", kS3},
+                                   {"checksum", kS3},
+                                   {"service_account", kGcs},
+                                   {"url", kHdfs},
+                                   {"user", kHdfs},
+                                   {"hadoop_conf", kHdfs},
+                                   {"principal", kHdfs},
+                                   {"keytab", kHdfs},
+                                   {"tls_ca", kS3 | kGcs},
+                                   {"connect_timeout", kS3 | kGcs},
+                                   {"request_timeout", kS3 | kGcs | kHdfs},
+                                   {"retries_max", kS3 | kGcs | kHdfs},
+                                   {"retry_time_max", kS3 | kGcs | kHdfs}};
+  constexpr std::string_view kTypes[] = {"files", "s3", "gcs", "hdfs"};
+  const auto type = static_cast<std::size_t>(objects.type);
+  const auto bit = static_cast<std::uint8_t>(type == 0 ? 0 : 1 << (type - 1));
+  const auto written = [this](std::string_view name) { return config_.places.contains("drivers.objects." + std::string(name)); };
+  for (const Setting& setting : kSettings) {
+    if ((setting.types & bit) != 0 || !written(setting.name)) continue;
+    std::string meant;
+    for (std::size_t i = 1; i < 4; ++i) {
+      if ((setting.types & (1 << (i - 1))) != 0) meant += (meant.empty() ? "" : ", ") + std::string(kTypes[i]);
+    }
+    Report("drivers.objects." + std::string(setting.name), "means nothing for the type " + Quoted(kTypes[type]), "it belongs to " + meant);
+  }
+  const bool bucket = objects.type == ObjectsType::kS3 || objects.type == ObjectsType::kGcs;
+  if (bucket && objects.bucket.empty()) Report("drivers.objects", "the bucket is missing", "for example bucket: my-bucket");
+  if (bucket && objects.bucket.find('/') != std::string::npos)
+    Report("drivers.objects.bucket", Quoted(objects.bucket) + " is not a bucket's name", "write what follows the '/' as prefix");
+  if (!objects.prefix.empty()) {
+    if (const Status valid = ValidateObjectKey(objects.prefix); !valid) Report("drivers.objects.prefix", valid.error().message);
+  }
+  if (written("access_key") != written("secret_key"))
+    Report(written("access_key") ? "drivers.objects.access_key" : "drivers.objects.secret_key", "access_key and secret_key come together");
+  if (written("session_token") && !written("access_key"))
+    Report("drivers.objects.session_token", "a session token belongs to access_key and secret_key");
+  if (written("principal") != written("keytab"))
+    Report(written("principal") ? "drivers.objects.principal" : "drivers.objects.keytab", "principal and keytab come together");
+  if (objects.type == ObjectsType::kHdfs) {
+    const auto url = ParseObjectUrl(objects.url + (objects.url.ends_with('/') ? "" : "/") + "x");
+    if (objects.url.empty()) {
+      Report("drivers.objects", "the url is missing", "for example url: hdfs://namenode:8020/sightline");
+    } else if (!url || !*url || (*url)->type != ObjectsType::kHdfs) {
+      Report("drivers.objects.url", Quoted(objects.url) + " is not a place in HDFS", "for example hdfs://namenode:8020/sightline");
+    }
+  }
+  for (const auto& [name, file] :
+       {std::pair("tls_ca", objects.tls_ca), std::pair("keytab", objects.keytab), std::pair("hadoop_conf", objects.hadoop_conf)}) {
+    if (file.empty()) continue;
+    const auto exists = files_.Exists(file);
+    if (exists && !*exists) Report("drivers.objects." + std::string(name), "there is no " + file);
+  }
+  CheckEndpoint();
+}
+
+void Semantics::CheckEndpoint() {
+  const ObjectsConfig& objects = config_.drivers.objects;
+  if (objects.endpoint.empty()) return;
+  const bool plain = objects.endpoint.starts_with("http://");
+  const std::size_t scheme = objects.endpoint.find("://");
+  const std::string rest = scheme == std::string::npos ? "" : objects.endpoint.substr(scheme + 3);
+  if ((!plain && !objects.endpoint.starts_with("https://")) || rest.empty() || rest.find('/') < rest.size() - 1) {
+    Report("drivers.objects.endpoint", Quoted(objects.endpoint) + " is not the address of a service",
+           "for example https://minio.example.com:9000");
+    return;
+  }
+  // Whoever sees one request with a bearer token can do the rest.
+  const auto endpoint = ParseEndpoint(rest.ends_with('/') ? rest.substr(0, rest.size() - 1) : rest);
+  const bool loopback = endpoint && endpoint->loopback();
+  const bool token = objects.type == ObjectsType::kGcs || !objects.session_token.empty();
+  if (plain && !loopback && token && objects.credentials != ObjectsCredentials::kAnonymous) {
+    Report("drivers.objects.endpoint", "tokens would be sent to " + rest + " for everybody to read", "use https://");
   }
 }
 
@@ -199,14 +336,44 @@ void Semantics::CheckReference(ReferenceConfig& reference) {
   if (LoadContract(reference.contract_file, path + ".contract", reference.contract)) {
     CheckField(reference.contract, reference.key, path + ".key");
   }
+  const bool written = config_.places.contains(path + ".from");
+  if (written == reference.postgres.has_value()) {
+    Report(path, written ? "both from and postgres" : "neither from nor postgres",
+           written ? "keep one of the two" : "for example from: references/locations.csv");
+  }
+  if (reference.postgres) CheckPostgresTls(reference.postgres->tls, path + ".postgres.tls");
   if (reference.from.empty()) return;
   constexpr std::string_view kEndings[] = {".csv", ".json", ".ndjson", ".parquet"};
   if (!std::ranges::any_of(kEndings, [&](std::string_view ending) { return reference.from.ends_with(ending); })) {
     Report(path + ".from", Quoted(reference.from) + " is of no known kind", "it must end in .csv, .json, .ndjson or .parquet");
     return;
   }
+  if (const auto url = ParseObjectUrl(reference.from); url && *url) return;  // whether it is there is `doctor`'s question
   const auto exists = files_.Exists(reference.from);
   if (exists && !*exists) Report(path + ".from", "there is no file " + reference.from, "paths are relative to " + Quoted(config_.file));
+}
+
+void Semantics::CheckStatistics() {
+  const StatisticsConfig& statistics = config_.drivers.statistics;
+  const std::string path = "drivers.statistics";
+  if (statistics.type == StatisticsType::kPostgres) {
+    if (!config_.places.contains(path + ".url")) Report(path, "a Postgres store needs url", "for example url: {env: PG_URL}");
+    CheckPostgresTls(statistics.tls, path + ".tls");
+    return;
+  }
+  for (const std::string_view setting : {"url", "tls", "schema", "reader", "connections_max", "connect_timeout", "statement_timeout"}) {
+    const std::string at = path + "." + std::string(setting);
+    if (config_.places.contains(at)) Report(at, "the embedded store has no such setting", "write type: postgres, or leave it out");
+  }
+}
+
+void Semantics::CheckPostgresTls(const PostgresTlsConfig& tls, const std::string& path) {
+  for (const auto& [name, file] : {std::pair("ca", tls.ca), std::pair("certificate", tls.certificate), std::pair("key", tls.key)}) {
+    if (file.empty()) continue;
+    const auto exists = files_.Exists(file);
+    if (exists && !*exists) Report(path + "." + name, "there is no file " + file);
+  }
+  if (tls.certificate.empty() != tls.key.empty()) Report(path, "certificate and key go together", "add the other, or leave both out");
 }
 
 std::vector<std::string> Semantics::SourceNames() const {

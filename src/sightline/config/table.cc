@@ -2,32 +2,22 @@
 
 #include <limits>
 
+#include "sightline/config/postgres_table.h"
+#include "sightline/config/table_internal.h"
+
 namespace sightline::config {
 namespace {
 
 using enum ValueType;
-
-constexpr std::int64_t kSecond = 1000;
-constexpr std::int64_t kMinute = 60 * kSecond;
-constexpr std::int64_t kHour = 60 * kMinute;
-constexpr std::int64_t kDay = 24 * kHour;
-constexpr std::int64_t kYear = 366 * kDay;
-constexpr std::int64_t kKiB = 1 << 10;
-constexpr std::int64_t kMiB = 1 << 20;
-constexpr std::int64_t kGiB = 1 << 30;
-constexpr std::int64_t kTiB = kGiB << 10;
+using namespace internal;
 
 // The order of each list is the order of the enumeration it stands for.
-constexpr std::string_view kDurabilities[] = {"fsync", "interval", "os"};
-constexpr std::string_view kWhenFull[] = {"refuse", "drop"};
 constexpr std::string_view kCompressions[] = {"none", "lz4", "zstd"};
-constexpr std::string_view kBusTypes[] = {"log"};
-constexpr std::string_view kObjectTypes[] = {"files"};
-constexpr std::string_view kStatisticsTypes[] = {"duckdb"};
-// Drivers of later builds: known words, refused with a sentence of their own.
-constexpr std::string_view kBusTypesLater[] = {"kafka"};
-constexpr std::string_view kObjectTypesLater[] = {"s3", "gcs", "hdfs"};
-constexpr std::string_view kStatisticsTypesLater[] = {"postgres"};
+constexpr std::string_view kObjectTypes[] = {"files", "s3", "gcs", "hdfs"};
+constexpr std::string_view kAddressings[] = {"auto", "path", "virtual"};
+constexpr std::string_view kObjectCredentials[] = {"auto", "anonymous"};
+constexpr std::string_view kChecksums[] = {"none", "sha256", "crc64nvme"};
+constexpr std::string_view kStatisticsTypes[] = {"duckdb", "postgres"};
 // As security/principal.h names them; a test keeps the two lists equal.
 constexpr std::string_view kPermissions[] = {"results.read", "ingest.write", "topics.read", "topics.write",
                                              "sql.run",      "metrics.read", "admin"};
@@ -65,52 +55,128 @@ constexpr Property kListenProperties[] = {
 };
 constexpr Section kListen{"listen", "Where the server listens.", kListenProperties};
 
-constexpr Property kBusProperties[] = {
-    {.name = "type",
-     .type = kChoice,
-     .default_text = "log",
-     .help = "The event bus: `log` is the embedded durable log.",
-     .choices = kBusTypes,
-     .later = kBusTypesLater,
-     .access = Bind<&BusConfig::type, kChoice>()},
-    {.name = "durability",
-     .type = kChoice,
-     .default_text = "fsync",
-     .help = "What an acknowledged event is: on disk (`fsync`), on disk within `interval` (`interval`), or in the page cache (`os`).",
-     .choices = kDurabilities,
-     .access = Bind<&BusConfig::durability, kChoice>()},
-    {.name = "interval",
-     .type = kDuration,
-     .default_text = "100ms",
-     .help = "For the durability `interval`: the longest an acknowledged event may not be on disk yet.",
-     .min = 1,
-     .max = kMinute,
-     .access = Bind<&BusConfig::interval, kDuration>()},
-    {.name = "segment",
-     .type = kBytes,
-     .default_text = "256MiB",
-     .help = "Size of one file of a partition. Retention deletes whole files.",
-     .min = kMiB,
-     .max = 2 * kGiB,
-     .access = Bind<&BusConfig::segment_bytes, kBytes>()},
-    {.name = "when_full",
-     .type = kChoice,
-     .default_text = "refuse",
-     .help = "At the disk limit: `refuse` new events (429, the sender tries again) or `drop` the oldest ones that nobody holds, and count "
-             "them.",
-     .choices = kWhenFull,
-     .access = Bind<&BusConfig::when_full, kChoice>()},
-};
-constexpr Section kBus{"drivers.bus", "The durable event bus.", kBusProperties};
-
 constexpr Property kObjectsProperties[] = {
     {.name = "type",
      .type = kChoice,
      .default_text = "files",
-     .help = "The object store: `files` keeps objects below `data`.",
+     .help = "The object store: `files` keeps objects below `data`; `s3` is Amazon S3 or what speaks its protocol, `gcs` Google Cloud "
+             "Storage, `hdfs` Hadoop's file system.",
      .choices = kObjectTypes,
-     .later = kObjectTypesLater,
      .access = Bind<&ObjectsConfig::type, kChoice>()},
+    {.name = "bucket",
+     .type = kText,
+     .help = "`s3`, `gcs`: the bucket. It must exist.",
+     .example = "my-bucket",
+     .access = Bind<&ObjectsConfig::bucket, kText>()},
+    {.name = "prefix",
+     .type = kText,
+     .help = "`s3`, `gcs`: every key begins with it, so that several deployments can share a bucket.",
+     .example = "sightline/production",
+     .access = Bind<&ObjectsConfig::prefix, kText>()},
+    {.name = "endpoint",
+     .type = kText,
+     .help = "`s3`, `gcs`: address of a service other than Amazon's or Google's own.",
+     .example = "https://minio.example.com:9000",
+     .access = Bind<&ObjectsConfig::endpoint, kText>()},
+    {.name = "region",
+     .type = kText,
+     .help = "`s3`: the bucket's region. Left out: `us-east-1`.",
+     .example = "eu-central-1",
+     .access = Bind<&ObjectsConfig::region, kText>()},
+    {.name = "addressing",
+     .type = kChoice,
+     .default_text = "auto",
+     .help = "`s3`: the bucket in the URL's path (`path`) or in the host's name (`virtual`); `auto` is `path` with an `endpoint`, else "
+             "`virtual`.",
+     .choices = kAddressings,
+     .access = Bind<&ObjectsConfig::addressing, kChoice>()},
+    {.name = "credentials",
+     .type = kChoice,
+     .default_text = "auto",
+     .help = "`s3`, `gcs`: `auto` takes the keys below or, without them, what the environment gives (`AWS_ACCESS_KEY_ID` …, "
+             "`GOOGLE_APPLICATION_CREDENTIALS`, the role of the container or machine); `anonymous` sends none.",
+     .choices = kObjectCredentials,
+     .access = Bind<&ObjectsConfig::credentials, kChoice>()},
+    {.name = "access_key",
+     .type = kSecret,
+     .help = "`s3`: the access key id, together with `secret_key`.",
+     .example = "{env: S3_ACCESS_KEY}",
+     .access = Bind<&ObjectsConfig::access_key, kSecret>()},
+    {.name = "secret_key",
+     .type = kSecret,
+     .help = "`s3`: the secret access key.",
+     .example = "{env: S3_SECRET_KEY}",
+     .access = Bind<&ObjectsConfig::secret_key, kSecret>()},
+    {.name = "session_token",
+     .type = kSecret,
+     .help = "`s3`: the token that belongs to temporary keys.",
+     .example = "{env: S3_SESSION_TOKEN}",
+     .access = Bind<&ObjectsConfig::session_token, kSecret>()},
+    {.name = "checksum",
+     .type = kChoice,
+     .default_text = "none",
+     .help = "`s3`: a checksum that the service compares and keeps with each object. On its way every body is covered by the request's "
+             "signature anyway.",
+     .choices = kChecksums,
+     .access = Bind<&ObjectsConfig::checksum, kChoice>()},
+    {.name = "service_account",
+     .type = kSecret,
+     .help = "`gcs`: the JSON key of a service account.",
+     .example = "{file: secrets/gcs.json}",
+     .access = Bind<&ObjectsConfig::service_account, kSecret>()},
+    {.name = "url",
+     .type = kText,
+     .help = "`hdfs`: the name node, or the name of a service that `hadoop_conf` describes, and the directory that holds the objects.",
+     .example = "hdfs://namenode:8020/sightline",
+     .access = Bind<&ObjectsConfig::url, kText>()},
+    {.name = "user",
+     .type = kText,
+     .help = "`hdfs`: who acts, without Kerberos. Left out: `HADOOP_USER_NAME` or the system's user.",
+     .access = Bind<&ObjectsConfig::user, kText>()},
+    {.name = "hadoop_conf",
+     .type = kPath,
+     .help = "`hdfs`: directory with `core-site.xml` and `hdfs-site.xml`. Left out: `HADOOP_CONF_DIR`.",
+     .access = Bind<&ObjectsConfig::hadoop_conf, kPath>()},
+    {.name = "principal",
+     .type = kText,
+     .help = "`hdfs`: Kerberos principal, together with `keytab`.",
+     .access = Bind<&ObjectsConfig::principal, kText>()},
+    {.name = "keytab",
+     .type = kPath,
+     .help = "`hdfs`: Kerberos keytab of the principal; readable by this user alone.",
+     .access = Bind<&ObjectsConfig::keytab, kPath>()},
+    {.name = "tls_ca",
+     .type = kPath,
+     .help = "`s3`, `gcs`: PEM file of authorities to trust besides the system's.",
+     .example = "tls/ca.pem",
+     .access = Bind<&ObjectsConfig::tls_ca, kPath>()},
+    {.name = "connect_timeout",
+     .type = kDuration,
+     .default_text = "5s",
+     .help = "Time to connect.",
+     .min = 10,
+     .max = kMinute,
+     .access = Bind<&ObjectsConfig::connect_timeout, kDuration>()},
+    {.name = "request_timeout",
+     .type = kDuration,
+     .default_text = "30s",
+     .help = "Time for one request, from its connection to the last byte of its answer; large objects are many requests.",
+     .min = 10,
+     .max = kHour,
+     .access = Bind<&ObjectsConfig::request_timeout, kDuration>()},
+    {.name = "retries_max",
+     .type = kInteger,
+     .default_text = "8",
+     .help = "How often a request that failed for a while is sent again, after a pause that doubles and is spread by chance.",
+     .min = 0,
+     .max = 100,
+     .access = Bind<&ObjectsConfig::retries_max, kInteger>()},
+    {.name = "retry_time_max",
+     .type = kDuration,
+     .default_text = "1m",
+     .help = "After so long no request is sent again.",
+     .max = kHour,
+     .access = Bind<&ObjectsConfig::retry_time_max, kDuration>()},
 };
 constexpr Section kObjects{"drivers.objects", "The object store.", kObjectsProperties};
 
@@ -118,22 +184,62 @@ constexpr Property kStatisticsProperties[] = {
     {.name = "type",
      .type = kChoice,
      .default_text = "duckdb",
-     .help = "The statistics store: `duckdb` is embedded.",
+     .help = "The statistics store: `duckdb` is embedded, `postgres` a server (docs/connectors/postgres.md).",
      .choices = kStatisticsTypes,
-     .later = kStatisticsTypesLater,
      .access = Bind<&StatisticsConfig::type, kChoice>()},
     {.name = "memory_max",
      .type = kBytes,
      .default_text = "512MiB",
-     .help = "Memory the statistics store may take.",
+     .help = "Memory the embedded statistics store may take.",
      .min = 64 * kMiB,
      .max = kTiB,
      .access = Bind<&StatisticsConfig::memory_max, kBytes>()},
+    {.name = "url",
+     .type = kSecret,
+     .help = "Of `postgres`: the connection, `postgresql://USER:PASSWORD@HOST:PORT/DATABASE`.",
+     .example = "{env: PG_URL}",
+     .access = Bind<&StatisticsConfig::url, kSecret>()},
+    {.name = "tls",
+     .type = kSection,
+     .help = PostgresTlsSection().help,
+     .access = BindSection<&StatisticsConfig::tls>(),
+     .section = &PostgresTlsSection()},
+    {.name = "schema",
+     .type = kName,
+     .default_text = "sightline",
+     .help = "Of `postgres`: the schema of the views; the tables behind them are in `SCHEMA_store`.",
+     .access = Bind<&StatisticsConfig::schema, kName>()},
+    {.name = "reader",
+     .type = kName,
+     .default_text = "sightline_reader",
+     .help = "Of `postgres`: a role that gets the right to read the views, if it exists. `none` for no role.",
+     .access = Bind<&StatisticsConfig::reader, kName>()},
+    {.name = "connections_max",
+     .type = kInteger,
+     .default_text = "8",
+     .help = "Of `postgres`: connections at once.",
+     .min = 2,
+     .max = 1000,
+     .access = Bind<&StatisticsConfig::connections_max, kInteger>()},
+    {.name = "connect_timeout",
+     .type = kDuration,
+     .default_text = "10s",
+     .help = "Of `postgres`: how long a connection may take to come about.",
+     .min = 100,
+     .max = 10 * kMinute,
+     .access = Bind<&StatisticsConfig::connect_timeout, kDuration>()},
+    {.name = "statement_timeout",
+     .type = kDuration,
+     .default_text = "30s",
+     .help = "Of `postgres`: how long a statement may take.",
+     .min = 100,
+     .max = kHour,
+     .access = Bind<&StatisticsConfig::statement_timeout, kDuration>()},
 };
 constexpr Section kStatistics{"drivers.statistics", "The store of results.", kStatisticsProperties};
 
 constexpr Property kDriversProperties[] = {
-    {.name = "bus", .type = kSection, .help = kBus.help, .access = BindSection<&DriversConfig::bus>(), .section = &kBus},
+    {.name = "bus", .type = kSection, .help = kBusHelp, .access = BindSection<&DriversConfig::bus>(), .section = &kBusSection},
     {.name = "objects", .type = kSection, .help = kObjects.help, .access = BindSection<&DriversConfig::objects>(), .section = &kObjects},
     {.name = "statistics",
      .type = kSection,
@@ -284,11 +390,16 @@ constexpr Property kReferenceProperties[] = {
      .required = true,
      .access = Bind<&ReferenceConfig::contract_file, kPath>()},
     {.name = "from",
-     .type = kPath,
-     .help = "The table: a `.csv`, `.json`, `.ndjson` or `.parquet` file.",
+     .type = kPathOrUrl,
+     .help = "The table: a `.csv`, `.json`, `.ndjson` or `.parquet` file. A path, `objects:KEY` for an object of `drivers.objects`, or "
+             "`s3://BUCKET/KEY`, `gs://BUCKET/KEY`, `hdfs://HOST:PORT/PATH`. A change is found within seconds. Either this or `postgres`.",
      .example = "references/locations.csv",
-     .required = true,
-     .access = Bind<&ReferenceConfig::from, kPath>()},
+     .access = Bind<&ReferenceConfig::from, kPathOrUrl>()},
+    {.name = "postgres",
+     .type = kSection,
+     .help = PostgresReferenceSection().help,
+     .access = BindSection<&ReferenceConfig::postgres>(),
+     .section = &PostgresReferenceSection()},
     {.name = "key",
      .type = kName,
      .help = "The field that identifies a row.",

@@ -43,6 +43,7 @@ bool Reader::CheckName(const YamlNode& node, ValueType type, const std::string& 
 std::optional<Value> Reader::ParseValue(const Property& property, const YamlNode& node, const std::string& path) {
   switch (property.type) {
     case ValueType::kNames:
+    case ValueType::kEndpoints:
     case ValueType::kChoices: return ParseNames(property, node, path);
     case ValueType::kExpressions: return ParseNamedTexts(node, path);
     case ValueType::kDependencies: return ParseDependencies(property, node, path);
@@ -65,6 +66,15 @@ std::optional<Value> Reader::ParseScalar(const Property& property, const YamlNod
     case ValueType::kTopic:
       if (!CheckName(node, property.type, path)) return std::nullopt;
       return node.text;
+    case ValueType::kPathOrUrl: {
+      const auto url = ParseObjectUrl(node.text);
+      if (!url) {
+        Report(node.place, path + ": " + url.error().message);
+        return std::nullopt;
+      }
+      if (*url) return node.text;
+      [[fallthrough]];
+    }
     case ValueType::kPath:
       if (node.text.empty()) {
         Report(node.place, path + " is empty");
@@ -150,6 +160,12 @@ std::optional<Value> Reader::ParseNames(const Property& property, const YamlNode
   const auto add = [&](const YamlNode& item) {
     if (property.type == ValueType::kNames) {
       if (!CheckName(item, ValueType::kName, path)) return false;
+    } else if (property.type == ValueType::kEndpoints) {
+      const auto endpoint = ParseEndpoint(item.kind == YamlNode::Kind::kScalar ? item.text : std::string());
+      if (!endpoint) {
+        Report(item.place, path + ": " + endpoint.error().message);
+        return false;
+      }
     } else if (item.kind != YamlNode::Kind::kScalar) {
       Report(item.place, path + ": " + item.Describe() + " is not a word");
       return false;
@@ -228,10 +244,11 @@ std::optional<Value> Reader::ParseDependencies(const Property& property, const Y
 }
 
 std::optional<Value> Reader::ParseSecret(const YamlNode& node, const std::string& path) {
-  constexpr std::string_view kHow = "write {env: NAME} or {file: path}";
+  constexpr std::string_view kHow = "write {env: NAME}, {file: path} or {credential: NAME}";
   const bool one = node.kind == YamlNode::Kind::kMap && node.entries.size() == 1 && node.entries[0].key.kind == YamlNode::Kind::kScalar &&
                    node.entries[0].value.kind == YamlNode::Kind::kScalar;
-  if (!one || (node.entries[0].key.text != "env" && node.entries[0].key.text != "file")) {
+  const std::string kind = one ? node.entries[0].key.text : "";
+  if (kind != "env" && kind != "file" && kind != "credential") {
     // The text is not repeated: it may be the secret itself.
     Report(node.place,
            path + (node.kind == YamlNode::Kind::kScalar ? ": a secret must not stand in the file" : " must say where the secret is"),
@@ -241,13 +258,13 @@ std::optional<Value> Reader::ParseSecret(const YamlNode& node, const std::string
   const YamlNode& from = node.entries[0].value;
   std::string secret;
   std::string source;
-  if (node.entries[0].key.text == "env") {
-    std::optional<std::string> value;
-    if (options_.environment) {
-      value = options_.environment(from.text);
-    } else if (const char* set = std::getenv(from.text.c_str())) {
-      value = set;
-    }
+  const auto variable = [this](const std::string& name) -> std::optional<std::string> {
+    if (options_.environment) return options_.environment(name);
+    const char* set = std::getenv(name.c_str());
+    return set != nullptr ? std::optional<std::string>(set) : std::nullopt;
+  };
+  if (kind == "env") {
+    std::optional<std::string> value = variable(from.text);
     source = "env " + from.text;
     if (!value) {
       Report(from.place, path + ": the environment variable " + from.Describe() + " is not set");
@@ -255,7 +272,22 @@ std::optional<Value> Reader::ParseSecret(const YamlNode& node, const std::string
     }
     secret = std::move(*value);
   } else {
-    const std::string file = Resolve(from);
+    std::string file;
+    if (kind == "file") {
+      file = Resolve(from);
+    } else {
+      const std::optional<std::string> directory = variable("CREDENTIALS_DIRECTORY");
+      if (!directory || directory->empty()) {
+        Report(from.place, path + ": there are no credentials: CREDENTIALS_DIRECTORY is not set",
+               "systemd sets it for a service with LoadCredential=" + from.text + ":…; elsewhere write {env: NAME} or {file: path}");
+        return std::nullopt;
+      }
+      if (from.text.empty() || from.text == "." || from.text == ".." || from.text.find('/') != std::string::npos) {
+        Report(from.place, path + ": " + from.Describe() + " is not the name of a credential");
+        return std::nullopt;
+      }
+      file = *directory + "/" + from.text;
+    }
     auto read = runtime::ReadFile(*files_, file, kSecretBytesMax);
     source = "file " + file;
     if (!read) {

@@ -122,6 +122,7 @@ Status CommittedPartition::Recover(const Recovered& recovered, const ReferenceVe
   }
   SL_TRY(LoadSnapshot(*processor_, recovered, log_->id_run_reader(), versions));
   activations_ = recovered.activations;
+  ticks_ = recovered.ticks;
   positions_ = snapshot_positions_ = snapshot.point.inputs;
   replay_end_ = recovered.last.inputs[0];
   last_ = recovered.last;
@@ -139,23 +140,33 @@ Status CommittedPartition::Recover(const Recovered& recovered, const ReferenceVe
   return log_->CutBack(last_.outputs);
 }
 
-std::int64_t CommittedPartition::next_activation() const {
-  return next_activation_ < activations_.size() ? activations_[next_activation_].input : INT64_MAX;
+std::int64_t CommittedPartition::next_due() const {
+  const std::int64_t tick = next_tick_ < ticks_.size() ? ticks_[next_tick_].input : INT64_MAX;
+  return next_activation_ < activations_.size() ? std::min(tick, activations_[next_activation_].input) : tick;
 }
 
-Status CommittedPartition::ActivateDue() {
-  while (next_activation() <= positions_[0]) {
+Result<std::optional<AppendTime>> CommittedPartition::TakeDue() {
+  if (next_due() > positions_[0]) return std::nullopt;
+  while (next_due() <= positions_[0]) {
+    const bool tick = next_tick_ < ticks_.size() && ticks_[next_tick_].input <= positions_[0];
+    if (tick && ticks_[next_tick_].after <= next_activation_) return ticks_[next_tick_++].at;
     const ReferenceActivation& due = activations_[next_activation_++];
     SL_ASSIGN_OR_RETURN(ReferenceHandle table, versions_(due.name, due.version));
     processor_->Activate(std::move(table));
   }
-  return {};
+  if (!last_.inputs.empty()) SL_TRY(CheckReplay());
+  return std::nullopt;
 }
 
 Status CommittedPartition::Activate(const ReferenceHandle& table) {
   SL_TRY(log_->NoteActivation({table->name(), table->version(), positions_[0]}));
   processor_->Activate(table);
   return {};
+}
+
+Status CommittedPartition::NoteTick(AppendTime at) {
+  uncommitted_ = true;
+  return log_->NoteTick({.at = at, .input = positions_[0], .after = 0});
 }
 
 Status CommittedPartition::Put(std::size_t topic, EncodedRecords& records) {
@@ -186,7 +197,7 @@ Status CommittedPartition::Advance(std::size_t input, std::int64_t position) {
 
 // Processing is a function of the input: what was put out again must be what had been committed.
 Status CommittedPartition::CheckReplay() const {
-  if (positions_[0] != replay_end_) return {};
+  if (positions_[0] != replay_end_ || next_due() <= positions_[0]) return {};
   for (std::size_t i = 0; i < outputs_.size(); ++i) {
     if (outputs_[i].end < last_.outputs[i]) {
       return Fail(ErrorKind::kCorruption, name_ + ": reading its input again from " + std::to_string(snapshot_positions_[0]) + " to " +

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -46,12 +47,17 @@ class CommittedPartition {
   // Next input positions, as of the last Advance.
   const std::vector<std::int64_t>& positions() const { return positions_; }
   std::int64_t replay_end() const { return replay_end_; }
-  bool replaying() const { return positions_[0] < replay_end_; }
-  // A kept version of a reference takes effect at this input position (during replay); INT64_MAX: none is due.
-  std::int64_t next_activation() const;
-  Status ActivateDue();
+  bool replaying() const { return positions_[0] < replay_end_ || next_due() <= positions_[0]; }
+  // Something took effect at this input position the first time (during replay); INT64_MAX: nothing more did.
+  std::int64_t next_due() const;
+  // Lets take effect what is due here. A tick is handed out, to be given to the processor before the next call; none: nothing is left.
+  Result<std::optional<AppendTime>> TakeDue();
   // Takes up a new version here, durably, before any record after it.
   Status Activate(const ReferenceHandle& table);
+  // Whether idle time is to be noted here, since the input's log does not do it.
+  bool keeps_ticks() const { return log_->keeps_ticks(); }
+  // Notes a tick here; the processor is given it by the caller.
+  Status NoteTick(AppendTime at);
 
   // After the processor was fed up to `position` of an input: appends its outputs to the owned topics.
   Status Advance(std::size_t input, std::int64_t position);
@@ -85,7 +91,8 @@ class CommittedPartition {
   std::vector<std::string> topics_;
   std::vector<Output> outputs_;  // in the order of topics_
   std::vector<ReferenceActivation> activations_;
-  std::size_t next_activation_ = 0;
+  std::vector<IdleTick> ticks_;
+  std::size_t next_activation_ = 0, next_tick_ = 0;
   ReferenceVersions versions_;
   CommitPoint last_;
   CommitPoint origin_;

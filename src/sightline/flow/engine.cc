@@ -2,17 +2,13 @@
 
 #include <algorithm>
 
-#include "sightline/model/result.h"
-
 namespace sightline::flow {
 namespace {
 
-constexpr std::int64_t kTailRecords = 2000;  // of each partition, read at the start: more than a window's groups
 constexpr auto kIdleWait = std::chrono::milliseconds(20);
 constexpr auto kTickWait = std::chrono::milliseconds(200);
 constexpr std::int64_t kBackoffFirstNs = 200'000'000;
 constexpr std::int64_t kBackoffMaxNs = 10'000'000'000;
-constexpr std::size_t kTailBatches = 256;
 
 }  // namespace
 
@@ -53,46 +49,6 @@ Status IdleTicker::Step() {
   return {};
 }
 
-Status LiveTail::Open() {
-  for (std::size_t i = 0; i < plan_.pipelines.size(); ++i) {
-    const PipelinePlan& pipeline = plan_.pipelines[i];
-    if (!pipeline.to_live) continue;
-    const std::string topic = Plan::ResultsTopic(pipeline.name);
-    SL_ASSIGN_OR_RETURN(const bus::TopicInfo info, bus_.Describe(topic));
-    const auto shape = std::make_shared<const ResultShape>(pipeline.shape);
-    for (std::size_t p = 0; p < info.partitions.size(); ++p) {
-      const TopicPartition partition{topic, Partition(static_cast<std::int32_t>(p))};
-      const std::int64_t from = std::max(info.partitions[p].start.value, info.partitions[p].visible.value - kTailRecords);
-      SL_ASSIGN_OR_RETURN(std::unique_ptr<bus::Reader> reader, bus_.OpenReader(partition, Offset(from)));
-      inputs_.push_back(partition);
-      sources_.push_back({&pipeline, shape, std::move(reader)});
-    }
-  }
-  return {};
-}
-
-Result<bool> LiveTail::Step() {
-  bool more = false;
-  for (Source& source : sources_) {
-    for (std::size_t i = 0; i < kTailBatches; ++i) {
-      SL_ASSIGN_OR_RETURN(const std::optional<bus::Batch> batch, source.reader->Next());
-      if (!batch) break;
-      more = true;
-      std::vector<ResultRecord> records(batch->values.size());
-      std::vector<LiveGroup> groups;
-      for (std::size_t v = 0; v < records.size(); ++v) {
-        // Results of another generation have another shape or meaning: the board shows this one.
-        if (GenerationOf(batch->values[v]) != source.pipeline->fingerprint) continue;
-        SL_TRY(DecodeResult(batch->values[v], source.shape->schema, records[v]));
-        if (records[v].closed || (records[v].rows.rows == 0 && !records[v].emptied)) continue;
-        groups.push_back({records[v].header, &records[v].rows, 0, records[v].rows.rows});
-      }
-      if (!groups.empty()) live_.Publish(source.shape, groups);
-    }
-  }
-  return more;
-}
-
 Engine::Engine(const TaskContext& context, Options options) : context_(context), options_(std::move(options)) {}
 
 Result<std::unique_ptr<Engine>> Engine::Start(const TaskContext& context, Options options) {
@@ -109,23 +65,13 @@ Result<std::unique_ptr<Engine>> Engine::Start(const TaskContext& context, Option
       slot->root = static_cast<int>(i);
       slot->partition = Partition(p);
       slot->merge = merge;
+      slot->here = engine->options_.all;
       engine->workers_[next++ % engine->workers_.size()]->slots.push_back(std::move(slot));
     }
   }
-  SL_TRY(engine->OpenRoots());
-  SL_TRY(engine->OpenMerges());
-  if (context.live != nullptr) {
-    engine->tail_ = std::make_unique<LiveTail>(context.bus, plan, *context.live);
-    SL_TRY(engine->tail_->Open());
-    Engine* self = engine.get();
-    for (const TopicPartition& input : engine->tail_->inputs()) {
-      SL_ASSIGN_OR_RETURN(std::shared_ptr<void> subscription, context.bus.Subscribe(input, [self] {
-        const std::lock_guard lock(self->housekeeping_mutex_);
-        self->tail_woken_ = true;
-        self->housekeeping_wake_.notify_one();
-      }));
-      engine->tail_subscriptions_.push_back(std::move(subscription));
-    }
+  if (engine->options_.all) {
+    SL_TRY(engine->OpenRoots());
+    SL_TRY(engine->OpenMerges());
   }
   for (const std::unique_ptr<Worker>& worker : engine->workers_) {
     worker->thread = std::thread([self = engine.get(), w = worker.get()] { self->Run(*w); });
@@ -171,17 +117,60 @@ Status Engine::OpenSlot(Worker& worker, Slot& slot) {
   if (!task) return std::unexpected(std::move(task.error()));
   slot.subscriptions.clear();
   for (const TopicPartition& input : (*task)->inputs()) {
-    SL_ASSIGN_OR_RETURN(std::shared_ptr<void> subscription, context_.bus.Subscribe(input, [&worker] {
-      const std::lock_guard lock(worker.wake_mutex);
-      worker.woken = true;
-      worker.wake.notify_one();
-    }));
+    SL_ASSIGN_OR_RETURN(std::shared_ptr<void> subscription, context_.bus.Subscribe(input, [&worker] { Wake(worker); }));
     slot.subscriptions.push_back(std::move(subscription));
   }
   const std::lock_guard lock(worker.mutex);
   slot.task = std::move(*task);
   slot.error.clear();
   return {};
+}
+
+void Engine::Wake(Worker& worker) {
+  const std::lock_guard lock(worker.wake_mutex);
+  worker.woken = true;
+  worker.wake.notify_one();
+}
+
+std::pair<Engine::Worker*, Engine::Slot*> Engine::Find(int root, Partition partition) const {
+  for (const std::unique_ptr<Worker>& worker : workers_) {
+    for (const std::unique_ptr<Slot>& slot : worker->slots) {
+      if (slot->root == root && slot->partition == partition) return {worker.get(), slot.get()};
+    }
+  }
+  return {nullptr, nullptr};
+}
+
+void Engine::Acquire(int root, Partition partition) {
+  const auto [worker, slot] = Find(root, partition);
+  if (slot == nullptr) return;
+  slot->here = true;
+  Wake(*worker);
+}
+
+void Engine::GiveUp(int root, Partition partition, Release how) {
+  const auto [worker, slot] = Find(root, partition);
+  if (slot == nullptr) return;
+  std::unique_lock lock(worker->mutex);
+  slot->release = how;
+  slot->here = false;
+  Wake(*worker);
+  worker->closed.wait(lock, [&, s = slot] { return (s->task == nullptr && !s->opening) || stopping_.load(std::memory_order_acquire); });
+}
+
+// What it had not committed is done again by whoever works on the partition next.
+void Engine::CloseSlot(Worker& worker, Slot& slot) {
+  slot.subscriptions.clear();
+  if (slot.task && slot.release == Release::kCommit) {
+    if (const Status finished = slot.task->Finish(); !finished && options_.on_error) {
+      options_.on_error(context_.plan.pipelines[static_cast<std::size_t>(slot.root)].name, slot.partition.value, finished.error());
+    }
+  }
+  slot.retry_at_ns = slot.backoff_ns = 0;
+  const std::lock_guard lock(worker.mutex);
+  slot.task.reset();
+  slot.error.clear();
+  worker.closed.notify_all();
 }
 
 void Engine::FailSlot(Worker& worker, Slot& slot, const Error& error) {
@@ -197,9 +186,25 @@ void Engine::FailSlot(Worker& worker, Slot& slot, const Error& error) {
 }
 
 bool Engine::StepSlot(Worker& worker, Slot& slot) {
+  if (!slot.here) {
+    if (slot.task || !slot.error.empty()) CloseSlot(worker, slot);
+    return false;
+  }
   if (!slot.task) {
     if (context_.runtime.clock.MonotonicNs() < slot.retry_at_ns) return false;
-    if (Status opened = OpenSlot(worker, slot); !opened) {
+    {
+      // From here on GiveUp waits: a task opened after it returned would take the partition from whoever has it then.
+      const std::lock_guard lock(worker.mutex);
+      if (!slot.here) return false;
+      slot.opening = true;
+    }
+    const Status opened = OpenSlot(worker, slot);
+    {
+      const std::lock_guard lock(worker.mutex);
+      slot.opening = false;
+      worker.closed.notify_all();
+    }
+    if (!opened) {
       FailSlot(worker, slot, opened.error());
       return false;
     }
@@ -232,27 +237,18 @@ void Engine::Run(Worker& worker) {
 }
 
 void Engine::RunHousekeeping() {
-  IdleTicker ticker(context_.bus, context_.runtime.clock, context_.plan);
+  std::optional<IdleTicker> ticker;
+  if (context_.commits == nullptr) ticker.emplace(context_.bus, context_.runtime.clock, context_.plan);
   std::int64_t last_tick = 0;
   while (!stopping_.load(std::memory_order_acquire)) {
-    bool more = false;
-    if (tail_) {
-      const Result<bool> stepped = tail_->Step();
-      if (stepped) {
-        more = *stepped;
-      } else if (options_.on_error) {
-        options_.on_error("live", 0, stepped.error());
-      }
-    }
     const std::int64_t now = context_.runtime.clock.MonotonicNs();
     if (now - last_tick > std::chrono::nanoseconds(kTickWait).count()) {
       last_tick = now;
-      if (const Status ticked = ticker.Step(); !ticked && options_.on_error) options_.on_error("ticks", 0, ticked.error());
+      const Status ticked = ticker ? ticker->Step() : Status();
+      if (!ticked && options_.on_error) options_.on_error("ticks", 0, ticked.error());
     }
-    if (more) continue;
     std::unique_lock lock(housekeeping_mutex_);
-    housekeeping_wake_.wait_for(lock, kTickWait, [&] { return tail_woken_ || stopping_.load(std::memory_order_acquire); });
-    tail_woken_ = false;
+    housekeeping_wake_.wait_for(lock, kTickWait, [&] { return stopping_.load(std::memory_order_acquire); });
   }
 }
 
@@ -261,8 +257,12 @@ Status Engine::Stop() {
   stopped_ = true;
   stopping_.store(true, std::memory_order_release);
   for (const std::unique_ptr<Worker>& worker : workers_) {
-    const std::lock_guard lock(worker->wake_mutex);
-    worker->wake.notify_all();
+    {
+      const std::lock_guard lock(worker->wake_mutex);
+      worker->wake.notify_all();
+    }
+    const std::lock_guard lock(worker->mutex);
+    worker->closed.notify_all();
   }
   {
     const std::lock_guard lock(housekeeping_mutex_);
@@ -272,12 +272,11 @@ Status Engine::Stop() {
     if (worker->thread.joinable()) worker->thread.join();
   }
   if (housekeeping_.joinable()) housekeeping_.join();
-  tail_subscriptions_.clear();
   Status first;
   for (const std::unique_ptr<Worker>& worker : workers_) {
     for (const std::unique_ptr<Slot>& slot : worker->slots) {
       slot->subscriptions.clear();
-      if (!slot->task) continue;
+      if (!slot->task || (!slot->here && slot->release == Release::kDrop)) continue;
       if (Status finished = slot->task->Finish(); !finished && first) first = std::move(finished);
     }
   }
@@ -289,6 +288,7 @@ std::vector<TaskStatus> Engine::status() const {
   for (const std::unique_ptr<Worker>& worker : workers_) {
     const std::lock_guard lock(worker->mutex);
     for (const std::unique_ptr<Slot>& slot : worker->slots) {
+      if (!slot->here && !slot->task) continue;
       TaskStatus status;
       if (slot->task) status = slot->task->status();
       status.pipeline = context_.plan.pipelines[static_cast<std::size_t>(slot->root)].name;

@@ -34,34 +34,14 @@ class IdleTicker {
   std::vector<Watched> watched_;
 };
 
-// Hands final results from the results topics to the live board: those of the last windows first, then all that come.
-class LiveTail {
- public:
-  LiveTail(bus::Bus& bus, const Plan& plan, LiveSink& live) : bus_(bus), plan_(plan), live_(live) {}
-  Status Open();
-  // True if there may be more right now.
-  Result<bool> Step();
-  const std::vector<TopicPartition>& inputs() const { return inputs_; }
-
- private:
-  struct Source {
-    const PipelinePlan* pipeline;
-    std::shared_ptr<const ResultShape> shape;
-    std::unique_ptr<bus::Reader> reader;
-  };
-  bus::Bus& bus_;
-  const Plan& plan_;
-  LiveSink& live_;
-  std::vector<TopicPartition> inputs_;
-  std::vector<Source> sources_;
-};
-
 // Runs all tasks of a plan on a fixed number of threads. A task that fails is opened anew after a while and goes on from its last
 // commit; the others go on meanwhile. Thread-safe.
 class Engine {
  public:
   struct Options {
     int threads = 2;
+    // Works on every partition from the start; else on those that Acquire names.
+    bool all = true;
     std::function<void(const std::string& pipeline, std::int32_t partition, const Error& error)> on_error;
   };
   // Opens every task (each recovers) and starts; the owned topics must be there. An error of kFailedPrecondition or kCorruption
@@ -70,6 +50,16 @@ class Engine {
   ~Engine();
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
+
+  // Works on a root pipeline's partition from now on: it is opened soon, again and again until that succeeds.
+  void Acquire(int root, Partition partition);
+  // How a partition is given away.
+  enum class Release : std::uint8_t {
+    kCommit,  // what was done in it is committed first
+    kDrop,    // somebody else may work on it already: nothing may be committed
+  };
+  // Returns when nothing is done in the partition any more.
+  void GiveUp(int root, Partition partition, Release how);
 
   // Commits and ends all threads. The first error, after trying all.
   Status Stop();
@@ -80,7 +70,10 @@ class Engine {
     int root = 0;
     Partition partition;
     bool merge = false;
+    std::atomic<bool> here{true};          // this process works on it
+    std::atomic<Release> release{Release::kCommit};  // how, once it is not here
     std::unique_ptr<Task> task;
+    bool opening = false;
     std::vector<std::shared_ptr<void>> subscriptions;
     std::int64_t retry_at_ns = 0;
     std::int64_t backoff_ns = 0;
@@ -88,7 +81,8 @@ class Engine {
   };
   struct Worker {
     std::vector<std::unique_ptr<Slot>> slots;
-    mutable std::mutex mutex;  // of the slots' task pointers and errors
+    mutable std::mutex mutex;  // of the slots' task pointers, errors and whether one is being opened
+    std::condition_variable closed;  // a slot that is not here any more has no task
     std::mutex wake_mutex;
     std::condition_variable wake;
     bool woken = false;
@@ -98,6 +92,9 @@ class Engine {
   Status OpenRoots();
   Status OpenMerges();
   Status OpenSlot(Worker& worker, Slot& slot);
+  void CloseSlot(Worker& worker, Slot& slot);
+  std::pair<Worker*, Slot*> Find(int root, Partition partition) const;
+  static void Wake(Worker& worker);
   void Run(Worker& worker);
   bool StepSlot(Worker& worker, Slot& slot);
   void RunHousekeeping();
@@ -109,9 +106,6 @@ class Engine {
   std::atomic<bool> stopping_{false};
   std::mutex housekeeping_mutex_;
   std::condition_variable housekeeping_wake_;
-  bool tail_woken_ = false;
-  std::unique_ptr<LiveTail> tail_;
-  std::vector<std::shared_ptr<void>> tail_subscriptions_;
   std::thread housekeeping_;
   bool stopped_ = false;
 };

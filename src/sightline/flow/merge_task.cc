@@ -25,7 +25,7 @@ class MergeTask final : public Task {
     std::vector<std::int64_t> start;
     for (std::size_t p = 0; p < inputs_.size(); ++p) {
       start.push_back(info.partitions[p].start.value);
-      SL_TRY(HoldFrom(context_.bus, "flow." + plan_.name, inputs_[p], Offset(start[p])));
+      if (context_.commits == nullptr) SL_TRY(HoldFrom(context_.bus, "flow." + plan_.name, inputs_[p], Offset(start[p])));
     }
     CommittedPartition::Settings settings;
     settings.inputs = inputs_;
@@ -51,7 +51,7 @@ class MergeTask final : public Task {
         more = true;
         for (std::size_t v = 0; v < batch->values.size(); ++v) {
           SL_TRY(MaybeReopen(p, *batch, v));
-          SL_TRY(processor_->Process(inputs_[p].partition, batch->base + static_cast<std::int64_t>(v), batch->values[v]));
+          SL_TRY(processor_->Process(inputs_[p].partition, batch->offset(v), batch->values[v]));
         }
         SL_TRY(committed_->Advance(p, batch->end().value));
       }
@@ -87,8 +87,8 @@ class MergeTask final : public Task {
                                                 std::to_string(position) + ")");
       }
       for (std::size_t v = 0; v < batch->values.size(); ++v) {
-        if (batch->base.value + static_cast<std::int64_t>(v) >= position) break;
-        SL_TRY(processor_->Restore(inputs_[p].partition, batch->base + static_cast<std::int64_t>(v), batch->values[v]));
+        if (batch->offset(v).value >= position) break;
+        SL_TRY(processor_->Restore(inputs_[p].partition, batch->offset(v), batch->values[v]));
       }
     }
     if (reader->position().value != position) SL_TRY(reader->Seek(Offset(position), std::nullopt));
@@ -103,7 +103,7 @@ class MergeTask final : public Task {
     SL_ASSIGN_OR_RETURN(const bool first, processor_->FindGone(batch.values[v], gone));
     if (!first) return {};
     for (std::string_view value : batch.values.subspan(v + 1)) SL_TRY(processor_->FindGone(value, gone));
-    const std::int64_t here = batch.base.value + static_cast<std::int64_t>(v);
+    const std::int64_t here = batch.offset(v).value;
     SL_ASSIGN_OR_RETURN(const bus::TopicInfo info, context_.bus.Describe(inputs_[p].topic));
     for (std::size_t q = 0; q < inputs_.size() && !gone.empty(); ++q) {
       SL_ASSIGN_OR_RETURN(const std::int64_t whole_from, WholeFrom(q, info.partitions[q].start));
@@ -116,8 +116,8 @@ class MergeTask final : public Task {
       while (reader->position().value < end) {
         SL_ASSIGN_OR_RETURN(const std::optional<bus::Batch> past, reader->Next());
         if (!past) break;
-        for (std::size_t i = 0; i < past->values.size() && past->base.value + static_cast<std::int64_t>(i) < end; ++i) {
-          SL_TRY(processor_->Restore(inputs_[q].partition, past->base + static_cast<std::int64_t>(i), past->values[i]));
+        for (std::size_t i = 0; i < past->values.size() && past->offset(i).value < end; ++i) {
+          SL_TRY(processor_->Restore(inputs_[q].partition, past->offset(i), past->values[i]));
         }
       }
     }
@@ -152,7 +152,7 @@ class MergeTask final : public Task {
 
   Status Commit() {
     SL_TRY(committed_->TakeSnapshot());
-    for (std::size_t p = 0; p < inputs_.size(); ++p) {
+    for (std::size_t p = 0; context_.commits == nullptr && p < inputs_.size(); ++p) {
       const std::int64_t needed = processor_->NeededFrom(inputs_[p].partition, committed_->positions()[p]);
       if (held_.size() > p && held_[p] == needed) continue;
       held_.resize(std::max(held_.size(), p + 1));

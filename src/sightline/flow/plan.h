@@ -133,6 +133,8 @@ struct Plan {
   const DatasetPlan* FindDataset(std::string_view name) const;
   // Names of the topics a pipeline owns.
   static std::string ResultsTopic(std::string_view pipeline) { return "results." + std::string(pipeline); }
+  // Early results between processes: live_tail.h.
+  static std::string EarlyTopic(std::string_view pipeline) { return "live." + std::string(pipeline); }
   static std::string DeadLetterTopic(std::string_view pipeline) { return "dead_letters." + std::string(pipeline); }
 };
 

@@ -11,6 +11,23 @@ std::uint64_t Counters::in() const {
          std::accumulate(replayed.begin(), replayed.end(), std::uint64_t{0});
 }
 
+Input Input::Of(const bus::Batch& batch, std::size_t begin, std::size_t end, gate::Decoded& decoded, const TopicPartition& from) {
+  const std::size_t count = end - begin;
+  return {.decoded = &decoded,
+          .topic = from.topic,
+          .partition = from.partition,
+          .base = batch.offset(begin),
+          .append_time = batch.time(begin),
+          .encoding = static_cast<RecordEncoding>(batch.encoding),
+          .offsets = batch.offsets.empty() ? batch.offsets : batch.offsets.subspan(begin, count),
+          .append_times = batch.append_times.empty() ? batch.append_times : batch.append_times.subspan(begin, count)};
+}
+
+WallTime Input::received(std::uint32_t record) const {
+  if (!append_times.empty()) return WallTime(append_times[record].value);
+  return WallTime(append_time ? append_time->value : 0);
+}
+
 Processor::Processor(const Plan& plan, int root, Options options)
     : plan_(plan),
       root_(plan.pipelines[static_cast<std::size_t>(root)]),
@@ -120,7 +137,8 @@ void Processor::EndPiece(Judged& piece) {
   counters_.extra_fields += input.decoded->extra_fields;
   if (recount_ == nullptr) WriteDeadLetters(piece);
   if (input.append_time) last_append_ = std::max(last_append_, input.append_time->value);
-  position_ = input.base.value + input.decoded->seen;
+  for (const AppendTime time : input.append_times) last_append_ = std::max(last_append_, time.value);
+  position_ = input.end().value;
   MaybeMark(piece);
 }
 
@@ -142,12 +160,14 @@ void Processor::ScanTimes(Judged& piece, const std::vector<std::uint8_t>* taken)
   piece.before.resize(n);
   piece.after.resize(n);
   const std::int64_t* times = piece.event_times;
-  const std::int64_t bound =
-      input.append_time && ahead_max_ > 0 ? input.append_time->value + ahead_max_ : std::numeric_limits<std::int64_t>::max();
+  const bool bounded = input.append_time && ahead_max_ > 0;
+  const bool own_times = bounded && !input.append_times.empty();
+  std::int64_t bound = bounded ? input.append_time->value + ahead_max_ : std::numeric_limits<std::int64_t>::max();
   std::int64_t watermark = watermark_;
   std::int64_t newest = newest_;
   for (std::uint32_t row = 0; row < n; ++row) {
     piece.before[row] = watermark;
+    if (own_times) bound = input.append_times[decoded.record_of[row]].value + ahead_max_;
     if (taken != nullptr && (*taken)[decoded.record_of[row]] == 0) {
       // Somebody else's, or taken before.
     } else if (times[row] > bound) [[unlikely]] {
@@ -174,7 +194,7 @@ void Processor::KeepToLimits(Judged& piece, std::int64_t watermark) {
   const TopicPartition place{dataset_.topic, input.partition};
   if (recount_ != nullptr) {
     if (refused_.size() == 0) return;
-    std::erase_if(piece.selected, [&](std::uint32_t row) { return refused_.Contains(place, input.base + input.decoded->record_of[row]); });
+    std::erase_if(piece.selected, [&](std::uint32_t row) { return refused_.Contains(place, input.offset(input.decoded->record_of[row])); });
     return;
   }
   if (options_.memory == nullptr || recovering_) return;
@@ -184,7 +204,7 @@ void Processor::KeepToLimits(Judged& piece, std::int64_t watermark) {
   for (std::size_t i = taken; i < piece.selected.size(); ++i) Refuse(piece, piece.selected[i], Verdict::kStateLimit);
   // Those between them were refused for something else: one range is enough.
   for (std::uint32_t record = input.decoded->record_of[piece.selected[taken]]; record < input.decoded->seen; ++record) {
-    refused_.Insert(place, input.base + record);
+    refused_.Insert(place, input.offset(record));
   }
   piece.selected.resize(taken);
 }
@@ -528,10 +548,10 @@ void Processor::WriteDeadLetters(Judged& piece) {
     DeadLetter letter{.reason = note.verdict,
                       .origin = DeadLetterOrigin::kTopic,
                       .encoding = input.encoding,
-                      .received = WallTime(input.append_time ? input.append_time->value : 0),
+                      .received = input.received(note.record),
                       .topic = input.topic,
                       .partition = input.partition,
-                      .offset = input.base + note.record,
+                      .offset = input.offset(note.record),
                       .field = {},
                       .cause = {},
                       .request_id = {},

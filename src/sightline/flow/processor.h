@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "sightline/bus/port.h"
 #include "sightline/flow/close_steps.h"
 #include "sightline/flow/dedupe_table.h"
 #include "sightline/flow/offset_set.h"
@@ -48,6 +49,16 @@ struct Input {
   Offset base;                             // of decoded record 0
   std::optional<AppendTime> append_time;   // none in a bounded run: no record is from the future then
   RecordEncoding encoding = RecordEncoding::kJson;
+  // As in bus::Batch: empty, or one a record. `append_time` is there whenever these are.
+  std::span<const Offset> offsets = {};
+  std::span<const AppendTime> append_times = {};
+
+  // Records [begin, end) of a batch, which `decoded` was decoded from.
+  static Input Of(const bus::Batch& batch, std::size_t begin, std::size_t end, gate::Decoded& decoded, const TopicPartition& from);
+  Offset offset(std::uint32_t record) const { return offsets.empty() ? base + record : offsets[record]; }
+  WallTime received(std::uint32_t record) const;
+  // One past the last record.
+  Offset end() const { return offsets.empty() ? base + decoded->seen : offsets.back() + 1; }
 };
 
 // What is decided of one record of a piece.

@@ -37,46 +37,45 @@ class Replay {
         return Fail(ErrorKind::kCorruption, Where() + " ends at " + std::to_string(position_) + ", before what was committed (" +
                                                 std::to_string(end) + "): the log was damaged or replaced");
       }
-      position_ = std::max(position_, batch->base.value);
-      const std::int64_t batch_end = std::min(batch->end().value, end);
-      while (position_ < batch_end) SL_TRY(Feed(*batch, batch_end));
+      const std::size_t last = batch->CountBefore(Offset(end));
+      // Behind `end` there is nothing to take in: the last commit stood in a gap.
+      if (last == 0) break;
+      for (std::size_t at = batch->CountBefore(Offset(position_)); at < last;) {
+        SL_ASSIGN_OR_RETURN(at, Feed(*batch, at, last));
+      }
     }
     return made_ == recovered_.last.outputs ? Status() : Differs();
   }
 
  private:
-  // A piece of the batch, up to the next place where a reference changed.
-  Status Feed(const bus::Batch& batch, std::int64_t batch_end) {
-    while (next_activation_ < recovered_.activations.size() && recovered_.activations[next_activation_].input <= position_) {
+  // Records of the batch from `at` on, up to `last` or the next place where a reference changed; where they end.
+  Result<std::size_t> Feed(const bus::Batch& batch, std::size_t at, std::size_t last) {
+    while (next_activation_ < recovered_.activations.size() && recovered_.activations[next_activation_].input <= batch.offset(at).value) {
       const ReferenceActivation& due = recovered_.activations[next_activation_++];
       SL_ASSIGN_OR_RETURN(ReferenceHandle table, context_.versions(due.name, due.version));
       processor_.Activate(std::move(table));
     }
-    std::int64_t end = batch_end;
-    if (next_activation_ < recovered_.activations.size()) end = std::min(end, recovered_.activations[next_activation_].input);
+    std::size_t end = last;
+    if (next_activation_ < recovered_.activations.size()) {
+      end = std::min(end, batch.CountBefore(Offset(recovered_.activations[next_activation_].input)));
+    }
     if (batch.type == bus::BatchType::kReplay) {
-      return Fail(ErrorKind::kCorruption, Where() + ": records offered again at " + std::to_string(position_) +
+      return Fail(ErrorKind::kCorruption, Where() + ": records offered again at " + std::to_string(batch.offset(at).value) +
                                               " behind the newest snapshot, which is always taken with them");
     }
     if (batch.type == bus::BatchType::kTick) {
       processor_.Tick(batch.append_time);
     } else {
-      const auto first = static_cast<std::size_t>(position_ - batch.base.value);
-      decoder_.DecodeRecords(batch.encoding, batch.values.subspan(first, static_cast<std::size_t>(end - position_)), decoded_);
-      processor_.Process({.decoded = &decoded_,
-                          .topic = dataset_.topic,
-                          .partition = partition_,
-                          .base = Offset(position_),
-                          .append_time = batch.append_time,
-                          .encoding = static_cast<RecordEncoding>(batch.encoding)});
+      decoder_.DecodeRecords(batch.encoding, batch.values.subspan(at, end - at), decoded_);
+      processor_.Process(Input::Of(batch, at, end, decoded_, {dataset_.topic, partition_}));
     }
-    position_ = end;
+    position_ = (batch.offset(end - 1) + 1).value;
     for (std::size_t i = 0; i < made_.size(); ++i) {
       EncodedRecords& records = i < processor_.outputs().size() ? processor_.outputs()[i].results : processor_.dead_letters();
       made_[i] += static_cast<std::int64_t>(records.size());
       records.Clear();
     }
-    return {};
+    return end;
   }
 
   std::string Where() const { return dataset_.topic + "/" + std::to_string(partition_.value); }

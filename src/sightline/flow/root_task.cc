@@ -27,7 +27,7 @@ class RootTask final : public Task {
     SL_ASSIGN_OR_RETURN(const bus::TopicInfo info, context_.bus.Describe(dataset_.topic));
     const bus::TopicInfo::PartitionInfo& log = info.partitions[static_cast<std::size_t>(partition_.value)];
     SL_ASSIGN_OR_RETURN(const std::int64_t start, Start(log));
-    SL_TRY(HoldFrom(context_.bus, "flow." + plan_.name, inputs_[0], log.start));
+    if (context_.commits == nullptr) SL_TRY(HoldFrom(context_.bus, "flow." + plan_.name, inputs_[0], log.start));
     CommittedPartition::Settings settings;
     settings.partition = partition_;
     settings.inputs = inputs_;
@@ -50,6 +50,7 @@ class RootTask final : public Task {
     SL_TRY(TakeUpReferences());
     SL_ASSIGN_OR_RETURN(const bool more, Feed());
     const std::int64_t now = context_.runtime.clock.MonotonicNs();
+    if (committed_->keeps_ticks()) SL_TRY(MaybeTick(now, more));
     if (context_.live != nullptr && !committed_->replaying() && (!more || now >= next_live_)) {
       processor_->PublishLive();
       const std::int64_t after = context_.runtime.clock.MonotonicNs();
@@ -79,12 +80,18 @@ class RootTask final : public Task {
     for (;;) {
       SL_ASSIGN_OR_RETURN(const std::optional<bus::Batch> batch, reader->Next());
       if (!batch) return log.visible.value;
-      if (batch->append_time >= context_.from->time) return batch->base.value;
+      for (std::size_t i = 0; i < batch->values.size(); ++i) {
+        if (batch->time(i) >= context_.from->time) return batch->offset(i).value;
+      }
     }
   }
   Status TakeUpReferences() {
-    SL_TRY(committed_->ActivateDue());
-    if (committed_->replaying() || committed_->next_activation() != INT64_MAX) return {};
+    for (;;) {
+      SL_ASSIGN_OR_RETURN(const std::optional<AppendTime> tick, committed_->TakeDue());
+      if (!tick) break;
+      SL_TRY(PassIdleTime(*tick));
+    }
+    if (committed_->replaying() || committed_->next_due() != INT64_MAX) return {};
     const std::uint64_t change = context_.references.change();
     if (change == seen_change_) return {};
     seen_change_ = change;
@@ -95,6 +102,25 @@ class RootTask final : public Task {
       if (newest != nullptr && !known) SL_TRY(committed_->Activate(newest));
     }
     return {};
+  }
+
+  // Where the log has no ticks, whoever reads it sees that nothing comes, and notes it.
+  Status MaybeTick(std::int64_t now, bool more) {
+    if (more || last_record_ == 0) last_record_ = now;
+    const std::int64_t idle_after = std::chrono::nanoseconds(dataset_.watermark.idle_after).count();
+    if (idle_after == 0 || committed_->replaying() || now - last_record_ < idle_after) return {};
+    last_record_ = now;
+    // Nothing came up to this moment: what the log gets later has a later time.
+    const AppendTime at(context_.runtime.clock.Now().value);
+    SL_ASSIGN_OR_RETURN(const bus::TopicInfo info, context_.bus.Describe(dataset_.topic));
+    if (info.partitions[static_cast<std::size_t>(partition_.value)].end > reader_->position()) return {};
+    SL_TRY(committed_->NoteTick(at));
+    return PassIdleTime(at);
+  }
+
+  Status PassIdleTime(AppendTime at) {
+    processor_->Tick(at);
+    return committed_->Advance(0, committed_->positions()[0]);
   }
 
   // Takes in one piece of the log; false at the visible end.
@@ -113,15 +139,15 @@ class RootTask final : public Task {
       pending_ = 0;
       pending_end_ = batch_.values.size();
     }
-    const std::int64_t at = batch_.base.value + static_cast<std::int64_t>(pending_);
     std::size_t end = std::min(pending_end_, pending_ + kRecordsMax);
     // Stop where a reference changed last time, or where the last commit stood: both are positions between two records.
-    for (const std::int64_t stop : {committed_->next_activation(), committed_->replay_end()}) {
-      if (stop > at && stop - at < static_cast<std::int64_t>(end - pending_)) end = pending_ + static_cast<std::size_t>(stop - at);
+    for (const std::int64_t stop : {committed_->next_due(), committed_->replay_end()}) {
+      if (const std::size_t before = batch_.CountBefore(Offset(stop)); before > pending_) end = std::min(end, before);
     }
     processor_->SetRecovering(committed_->replaying());
     SL_ASSIGN_OR_RETURN(pending_, Put(*processor_, decoder_, decoded_, batch_, pending_, end));
-    SL_TRY(committed_->Advance(0, batch_.base.value + static_cast<std::int64_t>(pending_)));
+    // One past the last record taken in, whatever gap follows: the same wherever batches begin and end.
+    SL_TRY(committed_->Advance(0, (batch_.offset(pending_ - 1) + 1).value));
     return true;
   }
 
@@ -138,12 +164,7 @@ class RootTask final : public Task {
       end = begin + keys.size();
     }
     decoder.DecodeRecords(batch.encoding, batch.values.subspan(begin, end - begin), decoded);
-    const Input input{.decoded = &decoded,
-                      .topic = dataset_.topic,
-                      .partition = partition_,
-                      .base = batch.base + static_cast<std::int64_t>(begin),
-                      .append_time = batch.append_time,
-                      .encoding = static_cast<RecordEncoding>(batch.encoding)};
+    const Input input = Input::Of(batch, begin, end, decoded, inputs_[0]);
     if (batch.type == bus::BatchType::kData) {
       processor.Process(input);
       return end;
@@ -178,7 +199,7 @@ class RootTask final : public Task {
     while (reader->position().value < end) {
       SL_ASSIGN_OR_RETURN(const std::optional<bus::Batch> batch, reader->Next());
       if (!batch) break;
-      const auto last = static_cast<std::size_t>(std::min(batch->end().value, end) - batch->base.value);
+      const std::size_t last = batch->CountBefore(Offset(end));
       for (std::size_t at = 0; at < last;) {
         SL_ASSIGN_OR_RETURN(at, Put(shadow, decoder, decoded, *batch, at, std::min(last, at + kRecordsMax)));
       }
@@ -213,6 +234,7 @@ class RootTask final : public Task {
     SL_TRY(committed_->TakeSnapshot());
     snapshot_due_ = false;
     refused_before_ = Refused();
+    if (context_.commits != nullptr) return {};  // what holds the input is the log's business
     return context_.bus.CommitOffset("flow." + plan_.name, inputs_[0], Offset(committed_->snapshot_positions()[0]));
   }
 
@@ -257,7 +279,7 @@ class RootTask final : public Task {
   bool snapshot_due_ = false;
   std::uint64_t refused_before_ = 0;  // for lack of room, up to the newest snapshot
   std::uint64_t seen_change_ = UINT64_MAX;
-  std::int64_t last_commit_ = 0, last_snapshot_ = 0, next_live_ = 0, last_status_ = 0;
+  std::int64_t last_commit_ = 0, last_snapshot_ = 0, next_live_ = 0, last_status_ = 0, last_record_ = 0;
   mutable std::mutex status_mutex_;
   TaskStatus status_;
 };

@@ -9,7 +9,7 @@
 
 #include "sightline/base/testing/rounds.h"
 #include "sightline/bus/testing/simulated_log.h"
-#include "sightline/flow/engine.h"
+#include "sightline/flow/live_tail.h"
 #include "sightline/flow/task.h"
 #include "sightline/flow/testing/partitioned_input.h"
 #include "sightline/runtime/random.h"

@@ -2,13 +2,17 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
+#include <unordered_map>
 
+#include "sightline/gate/avro_record_internal.h"
 #include "sightline/gate/fault_internal.h"
 #include "sightline/gate/json_layout_internal.h"
 #include "sightline/gate/json_record_internal.h"
 #include "sightline/gate/plan_internal.h"
 #include "sightline/gate/protobuf_record_internal.h"
 #include "sightline/gate/scan_internal.h"
+#include "sightline/gate/wire_internal.h"
 
 namespace sightline::gate {
 namespace {
@@ -26,7 +30,7 @@ bool IsBlank(std::string_view line) { return std::ranges::all_of(line, IsSpace);
 
 struct Decoder::Impl {
   Impl(const governance::Contract& contract, Limits given)
-      : limits(given), plan(contract), json(plan, given), layout(plan), protobuf(plan, given) {}
+      : limits(given), plan(contract), json(plan, given), layout(plan), protobuf(plan, given), avro(plan, given) {}
 
   void Begin(std::size_t rows_max, std::size_t room, Decoded& into);
   void MakeRoom(Decoded& into);
@@ -38,6 +42,10 @@ struct Decoder::Impl {
   // One record by the full parser; `readable`: kScanPadding bytes behind it may be read.
   void ParseJson(std::string_view record, bool readable, Decoded& into);
   void ParseProtobuf(std::string_view record, Decoded& into);
+  void RejectBinary(Outcome outcome, const Malformation& malformation, const Violation& violation, std::string_view record, Decoded& into);
+  void ParseAvro(const AvroProgram& program, std::string_view record, Decoded& into);
+  Status FetchSchemas(std::span<const std::string_view> values, SchemaSource& schemas);
+  void ParseWire(std::string_view value, Decoded& into);
   std::string_view Padded(std::string_view record);
   bool LessonDue();
   void TeachLayout(std::string_view text);
@@ -50,6 +58,8 @@ struct Decoder::Impl {
   JsonRecordParser json;
   JsonLayout layout;
   ProtobufRecordParser protobuf;
+  AvroRecordParser avro;
+  std::unordered_map<std::uint32_t, WireSchema> wire_schemas;
   RowTarget target;
   std::size_t target_rows_max = 0;
   std::string padded;
@@ -162,10 +172,67 @@ void Decoder::Impl::ParseProtobuf(std::string_view record, Decoded& into) {
   const Outcome outcome = protobuf.Parse(record, target);
   if (outcome == Outcome::kAccepted) [[likely]]
     return Accept(record, protobuf.extra_fields(), into);
-  if (outcome == Outcome::kMalformed) return Reject(record, Verdict::kMalformed, "", Cause(protobuf.malformation()), into);
-  const Violation& violation = protobuf.violation();
+  RejectBinary(outcome, protobuf.malformation(), protobuf.violation(), record, into);
+}
+
+void Decoder::Impl::RejectBinary(Outcome outcome, const Malformation& malformation, const Violation& violation, std::string_view record,
+                                 Decoded& into) {
+  if (outcome == Outcome::kMalformed) return Reject(record, Verdict::kMalformed, "", Cause(malformation), into);
   std::string field = violation.field >= 0 ? plan.contract.schema.fields[static_cast<std::size_t>(violation.field)].name : "";
   Reject(record, Verdict::kInvalid, std::move(field), Cause(plan, violation), into);
+}
+
+void Decoder::Impl::ParseAvro(const AvroProgram& program, std::string_view record, Decoded& into) {
+  if (record.size() > limits.record_bytes_max) return RejectTooLong(record, into);
+  const Outcome outcome = avro.Parse(program, record, target);
+  if (outcome == Outcome::kAccepted) [[likely]]
+    return Accept(record, avro.extra_fields(), into);
+  RejectBinary(outcome, avro.malformation(), avro.violation(), record, into);
+}
+
+// Makes every schema of the values ready. What has no schema is asked for again the next time: it may be registered by then.
+Status Decoder::Impl::FetchSchemas(std::span<const std::string_view> values, SchemaSource& schemas) {
+  std::erase_if(wire_schemas, [](const auto& entry) { return entry.second.unknown; });
+  for (const std::string_view value : values) {
+    const std::optional<std::uint32_t> id = WireSchemaId(value);
+    if (!id || wire_schemas.contains(*id)) continue;
+    Result<WriterSchema> found = schemas.Find(*id);
+    if (!found && found.error().kind != ErrorKind::kNotFound) return std::unexpected(std::move(found).error());
+    wire_schemas[*id] = MakeWireSchema(std::move(found), *id, plan.contract.schema);
+  }
+  return {};
+}
+
+void Decoder::Impl::ParseWire(std::string_view value, Decoded& into) {
+  const std::optional<std::uint32_t> id = WireSchemaId(value);
+  if (!id) return Reject(value, Verdict::kMalformed, "", kNoWireFormat, into);
+  const WireSchema& schema = wire_schemas.find(*id)->second;
+  if (!schema.why_not.empty()) return Reject(value, Verdict::kMalformed, "", "cannot be parsed: " + schema.why_not, into);
+  std::string_view payload = value.substr(kWireHeaderSize);
+  const std::size_t rows = target.row;
+  const std::size_t rejects = into.rejects.size();
+  switch (schema.format) {
+    case SchemaFormat::kJson: ParseJson(payload, false, into); break;
+    case SchemaFormat::kAvro: ParseAvro(*schema.avro, payload, into); break;
+    case SchemaFormat::kProtobuf: {
+      const char* const why = TakeMessageIndexes(schema, payload);
+      if (why != nullptr) return Reject(value, Verdict::kMalformed, "", std::string("cannot be parsed: ") + why, into);
+      ParseProtobuf(payload, into);
+      break;
+    }
+  }
+  // What is kept and shown is the whole value.
+  if (target.row != rows) into.records[target.row - 1] = value;
+  if (into.rejects.size() != rejects) into.rejects.back().bytes = value;
+}
+
+Status Decoder::DecodeWire(std::span<const std::string_view> values, SchemaSource& schemas, Decoded& into) {
+  Impl& impl = *impl_;
+  SL_TRY(impl.FetchSchemas(values, schemas));
+  impl.Begin(values.size(), values.size(), into);
+  for (const std::string_view value : values) impl.ParseWire(value, into);
+  impl.End(into);
+  return {};
 }
 
 void Decoder::DecodeRecords(bus::Encoding encoding, std::span<const std::string_view> records, Decoded& into) {

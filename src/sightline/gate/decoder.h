@@ -14,6 +14,8 @@
 
 namespace sightline::gate {
 
+class SchemaSource;
+
 // Why a record was refused. `cause` is a sentence fit for a user; `field` is the dotted name or empty.
 struct Reject {
   std::uint32_t record = 0;          // index within the decoded input
@@ -51,6 +53,11 @@ class Decoder {
 
   // Records that are framed already, such as a batch of the log. kBinary is not decodable.
   void DecodeRecords(bus::Encoding encoding, std::span<const std::string_view> records, Decoded& into);
+  // Values in Confluent's wire format: a zero byte, the id of a schema in a registry, and a record in that schema's language, JSON, Avro or
+  // Protobuf (there behind the indexes of its message). The contract judges as everywhere; Avro's fields are the contract's by name,
+  // Protobuf's by number. Rows and rejects show the whole value. Another beginning and an unknown id are malformed. An error, and then
+  // nothing is judged, when a schema cannot be had for now: call again with the same values.
+  Status DecodeWire(std::span<const std::string_view> values, SchemaSource& schemas, Decoded& into);
   // NDJSON: lines end with \n (a \r before it is white space); empty lines are skipped. Consumes whole lines of `text`, the
   // rest of it too when `last`; at most `rows_max` records. Returns the bytes consumed. Keep the others and call again with more behind
   // them. A line beyond record_bytes_max is refused as soon as that is plain, and its rest is left out as it comes, so that more than

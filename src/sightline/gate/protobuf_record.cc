@@ -1,11 +1,8 @@
 #include "sightline/gate/protobuf_record_internal.h"
 
-#include <bit>
-#include <cmath>
-
 #include "sightline/base/bytes.h"
 #include "sightline/base/text.h"
-#include "sightline/gate/json_record_internal.h"
+#include "sightline/gate/row_judge_internal.h"
 
 namespace sightline::gate {
 namespace {
@@ -33,14 +30,6 @@ bool IsAscii(std::string_view text) {
   for (; at + 8 <= text.size(); at += 8) high |= LoadLe<std::uint64_t>(text.data() + at);
   for (; at < text.size(); ++at) high |= static_cast<unsigned char>(text[at]);
   return (high & 0x8080808080808080ULL) == 0;
-}
-
-ViolationKind CheckText(const FieldPlan& plan, std::string_view text) {
-  if (text.find('\0') != std::string_view::npos) return ViolationKind::kNul;
-  if (!plan.LengthInBounds(CodePoints(text))) return ViolationKind::kLength;
-  if (plan.listed && !plan.one_of.contains(text)) return ViolationKind::kNotListed;
-  if (plan.pattern && !plan.pattern->Matches(text)) return ViolationKind::kPattern;
-  return ViolationKind::kNone;
 }
 
 }  // namespace
@@ -123,7 +112,7 @@ Outcome ProtobufRecordParser::Parse(std::string_view text, RowTarget& target) {
       if (plan_.closed) Violated(ViolationKind::kExtraField, -1, "field number " + std::to_string(number));
     }
   }
-  Judge();
+  if (violation_.kind == ViolationKind::kNone) JudgeRow(plan_, seen_, stamp_, target, violation_);
   return violation_.kind == ViolationKind::kNone ? Outcome::kAccepted : Outcome::kInvalid;
 }
 
@@ -167,60 +156,6 @@ const char* ProtobufRecordParser::SkipField(const char* p, std::uint32_t wire_ty
     case 4: return Malformed(p, "it holds a group, which is not taken");
     default: return Malformed(p, "a wire type is neither 0, 1, 2 nor 5");
   }
-}
-
-// The message is read to its end: judges the values that count, in the contract's order.
-void ProtobufRecordParser::Judge() {
-  if (violation_.kind != ViolationKind::kNone) return;
-  bool missing = false;
-  for (std::size_t f = 0; f < seen_.size(); ++f) {
-    const int field = static_cast<int>(f);
-    if (seen_[f] != stamp_) {
-      missing = true;
-      if (plan_.fields[f].required) return Violated(ViolationKind::kMissing, field, "");
-      continue;
-    }
-    std::string found;
-    if (const ViolationKind kind = JudgeField(field, found); kind != ViolationKind::kNone) return Violated(kind, field, std::move(found));
-  }
-  if (!missing) return;
-  for (std::size_t f = 0; f < seen_.size(); ++f) {
-    if (seen_[f] != stamp_) target_->SetNull(static_cast<int>(f));
-  }
-}
-
-inline ViolationKind ProtobufRecordParser::JudgeField(int field, std::string& found) {
-  const FieldPlan& plan = plan_.fields[static_cast<std::size_t>(field)];
-  switch (plan.type) {
-    case FieldType::kBool: return ViolationKind::kNone;
-    case FieldType::kInt64: {
-      const std::int64_t value = target_->Int64(field);
-      const ViolationKind kind = CheckInt64(plan, value);
-      if (kind != ViolationKind::kNone) [[unlikely]]
-        found = "the number " + std::to_string(value);
-      return kind;
-    }
-    case FieldType::kDouble: {
-      const double value = target_->Double(field);
-      ViolationKind kind = ViolationKind::kNone;
-      if (!std::isfinite(value)) {
-        kind = ViolationKind::kOutOfDouble;
-      } else if (value < plan.min_double || value > plan.max_double) {
-        kind = ViolationKind::kOutOfBounds;
-      }
-      if (kind != ViolationKind::kNone) [[unlikely]]
-        found = "the number " + std::to_string(value);
-      return kind;
-    }
-    case FieldType::kString: {
-      const std::string_view text = target_->Text(field);
-      const ViolationKind kind = CheckText(plan, text);
-      if (kind != ViolationKind::kNone) [[unlikely]]
-        found = DescribeText(text);
-      return kind;
-    }
-  }
-  return ViolationKind::kNone;
 }
 
 }  // namespace sightline::gate

@@ -31,8 +31,6 @@ class ProtobufRecordParser {
   const char* ReadField(const char* p, int field, std::uint32_t wire_type);
   const char* SkipField(const char* p, std::uint32_t wire_type);
   const char* Malformed(const char* at, const char* what);
-  void Judge();
-  ViolationKind JudgeField(int field, std::string& found);
   void Violated(ViolationKind kind, int field, std::string found);
 
   const ContractPlan& plan_;

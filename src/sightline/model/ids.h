@@ -8,7 +8,7 @@
 
 namespace sightline {
 
-// Position of a record in one partition of a topic: 0, 1, 2 … without gaps.
+// Position of a record in one partition of a topic: ascending, and in the embedded log without gaps: 0, 1, 2 …
 using Offset = Strong<struct OffsetTag>;
 // A partition's number within its topic.
 using Partition = Strong<struct PartitionTag, std::int32_t>;

@@ -5,9 +5,9 @@
 namespace sightline::ops {
 namespace {
 
-std::string Json(const std::map<std::string, std::string, std::less<>>& reasons) {
+std::string Json(const std::map<std::string, std::string, std::less<>>& reasons, std::string_view status = "failed") {
   if (reasons.empty()) return "{\"status\":\"ok\"}\n";
-  std::string out = "{\"status\":\"failed\",\"reasons\":{";
+  std::string out = "{\"status\":\"" + std::string(status) + "\",\"reasons\":{";
   bool first = true;
   for (const auto& [component, reason] : reasons) {
     if (!first) out += ',';
@@ -50,6 +50,7 @@ std::string Health::ReadyJson() const {
   const std::lock_guard lock(mutex_);
   Reasons all = not_ready_;
   for (const auto& [component, reason] : broken_) all.insert_or_assign(component, reason);
+  if (all.empty()) return Json(degraded_, "degraded");
   return Json(all);
 }
 

@@ -89,6 +89,19 @@ TEST(Log, OneJsonObjectALine) {
       "{\"time\":\"2000-02-29T00:00:00.007Z\",\"level\":\"error\",\"component\":\"bus\",\"message\":\"x\"}\n");
 }
 
+TEST(Health, WhoIsDegradedIsReady) {
+  Health health;
+  health.SetDegraded("statistics", "away");
+  EXPECT_TRUE(health.ready());
+  EXPECT_TRUE(health.live());
+  EXPECT_EQ(health.ReadyJson(), "{\"status\":\"degraded\",\"reasons\":{\"statistics\":\"away\"}}\n");
+  health.SetNotReady("stop", "stopping");
+  EXPECT_EQ(health.ReadyJson(), "{\"status\":\"failed\",\"reasons\":{\"stop\":\"stopping\"}}\n");
+  health.SetNotReady("stop", "");
+  health.SetDegraded("statistics", "");
+  EXPECT_EQ(health.ReadyJson(), "{\"status\":\"ok\"}\n");
+}
+
 TEST(Health, ReasonsComeAndGo) {
   Health health;
   EXPECT_TRUE(health.ready());

@@ -23,6 +23,8 @@ class File {
   // fdatasync: contents and size.
   virtual Status Sync() = 0;
   virtual Status Truncate(std::uint64_t size) = 0;
+  // Sets the time that Stat gives; as durable as the contents. Writes set it again.
+  virtual Status SetModified(std::int64_t ns) = 0;
   // Reserves room and extends the size; the new bytes read as zero.
   virtual Status Preallocate(std::uint64_t size) = 0;
   virtual Result<std::uint64_t> Size() const = 0;
@@ -42,6 +44,7 @@ struct FileInfo {
   std::string name;  // within its directory
   bool directory = false;
   std::uint64_t size = 0;
+  std::int64_t modified_ns = 0;  // since 1970
 };
 
 // Held by the process that owns a directory; released when destroyed or when the process ends.
@@ -62,9 +65,13 @@ class FileSystem {
   virtual Status SyncDirectory(const std::string& directory) = 0;
   // Replaces `to` atomically.
   virtual Status Rename(const std::string& from, const std::string& to) = 0;
+  // Rename for a `to` that must not exist: kAlreadyExists, and nothing happened.
+  virtual Status RenameNew(const std::string& from, const std::string& to) = 0;
   // A file, or a directory with everything below it. Not an error when missing.
   virtual Status Remove(const std::string& path) = 0;
   virtual Result<bool> Exists(const std::string& path) = 0;
+  // Of a file or directory; `name` is the last part of the path.
+  virtual Result<FileInfo> Stat(const std::string& path) = 0;
   // Bytes that can still be written below `directory`.
   virtual Result<std::uint64_t> FreeBytes(const std::string& directory) = 0;
   // kFailedPrecondition, naming the owner's process id, when another process holds it.

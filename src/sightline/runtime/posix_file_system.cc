@@ -85,6 +85,14 @@ class PosixFile final : public File {
     return {};
   }
 
+  Status SetModified(std::int64_t ns) override {
+    constexpr std::int64_t kSecond = 1'000'000'000;
+    const timespec modified{.tv_sec = static_cast<time_t>(ns / kSecond), .tv_nsec = static_cast<long>(ns % kSecond)};
+    const timespec times[2] = {modified, modified};
+    if (::futimens(fd_.get(), times) != 0) return FailErrno("setting the time of " + path_, errno);
+    return {};
+  }
+
   Status Preallocate(std::uint64_t size) override {
     SL_ASSIGN_OR_RETURN(const std::uint64_t now, Size());
     if (size <= now) return {};
@@ -129,6 +137,14 @@ class PosixDirectoryLock final : public DirectoryLock {
   Descriptor fd_;
 };
 
+FileInfo InfoOf(std::string name, const struct stat& info) {
+  const bool directory = S_ISDIR(info.st_mode);
+  return {.name = std::move(name),
+          .directory = directory,
+          .size = directory ? 0 : static_cast<std::uint64_t>(info.st_size),
+          .modified_ns = info.st_mtim.tv_sec * 1'000'000'000L + info.st_mtim.tv_nsec};
+}
+
 int OpenFlags(OpenMode mode) {
   switch (mode) {
     case OpenMode::kRead: return O_RDONLY;
@@ -152,14 +168,9 @@ Result<std::vector<FileInfo>> PosixFileSystem::List(const std::string& directory
   std::error_code error;
   std::filesystem::directory_iterator at(directory, error);
   for (; !error && at != std::filesystem::directory_iterator(); at.increment(error)) {
-    std::error_code gone;  // an entry may vanish between the listing and the look at it
-    FileInfo info{.name = at->path().filename().string(), .directory = at->is_directory(gone), .size = 0};
-    if (!info.directory) {
-      const auto size = at->file_size(gone);
-      if (gone) continue;
-      info.size = size;
-    }
-    entries.push_back(std::move(info));
+    struct stat info{};
+    if (::stat(at->path().c_str(), &info) != 0) continue;  // an entry may vanish between the listing and the look at it
+    entries.push_back(InfoOf(at->path().filename().string(), info));
   }
   if (error) return FailErrno("listing " + directory, error.value());
   std::ranges::sort(entries, {}, &FileInfo::name);
@@ -185,6 +196,19 @@ Status PosixFileSystem::Rename(const std::string& from, const std::string& to) {
   return {};
 }
 
+Status PosixFileSystem::RenameNew(const std::string& from, const std::string& to) {
+  if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) == 0) return {};
+  if (errno == EEXIST) return Fail(ErrorKind::kAlreadyExists, to + " exists");
+  if (errno != EINVAL && errno != ENOSYS) return FailErrno("renaming " + from + " to " + to, errno);
+  // A file system without that call: a second name, which fails where there is one, and the first one goes.
+  if (::link(from.c_str(), to.c_str()) != 0) {
+    if (errno == EEXIST) return Fail(ErrorKind::kAlreadyExists, to + " exists");
+    return FailErrno("linking " + from + " to " + to, errno);
+  }
+  if (::unlink(from.c_str()) != 0) return FailErrno("removing " + from, errno);
+  return {};
+}
+
 Status PosixFileSystem::Remove(const std::string& path) {
   std::error_code error;
   std::filesystem::remove_all(path, error);
@@ -196,6 +220,12 @@ Result<bool> PosixFileSystem::Exists(const std::string& path) {
   if (::access(path.c_str(), F_OK) == 0) return true;
   if (errno == ENOENT || errno == ENOTDIR) return false;
   return FailErrno("looking for " + path, errno);
+}
+
+Result<FileInfo> PosixFileSystem::Stat(const std::string& path) {
+  struct stat info{};
+  if (::stat(path.c_str(), &info) != 0) return FailErrno("looking at " + path, errno);
+  return InfoOf(std::filesystem::path(path).filename().string(), info);
 }
 
 Result<std::uint64_t> PosixFileSystem::FreeBytes(const std::string& directory) {

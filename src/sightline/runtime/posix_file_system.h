@@ -12,8 +12,10 @@ class PosixFileSystem final : public FileSystem {
   Status CreateDirectories(const std::string& directory) override;
   Status SyncDirectory(const std::string& directory) override;
   Status Rename(const std::string& from, const std::string& to) override;
+  Status RenameNew(const std::string& from, const std::string& to) override;
   Status Remove(const std::string& path) override;
   Result<bool> Exists(const std::string& path) override;
+  Result<FileInfo> Stat(const std::string& path) override;
   Result<std::uint64_t> FreeBytes(const std::string& directory) override;
   Result<std::unique_ptr<DirectoryLock>> Lock(const std::string& directory) override;
 };

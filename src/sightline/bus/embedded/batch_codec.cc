@@ -62,19 +62,9 @@ bool Slice(const char* sizes, std::uint32_t count, const char*& at, const char* 
 }  // namespace
 
 Result<EncodedBatch> EncodeBatch(const AppendBatch& batch, Compression compression, std::uint64_t bytes_max) {
+  SL_TRY(CheckBatch(batch));
   const bool tick = batch.type == BatchType::kTick;
-  if (tick && (batch.values.size() > 1 || SumSizes(batch.values) > 0)) {
-    return Fail(ErrorKind::kInvalidArgument, "a tick is one record without a value");
-  }
   const std::span<const std::string_view> values = tick ? std::span<const std::string_view>(kTickRecord) : batch.values;
-  if (values.empty()) return Fail(ErrorKind::kInvalidArgument, "a batch without records cannot be appended");
-  if (!batch.keys.empty() && batch.keys.size() != values.size()) {
-    return Fail(ErrorKind::kInvalidArgument, "a batch has " + std::to_string(values.size()) + " values and " +
-                                                 std::to_string(batch.keys.size()) + " keys; give one key a value, or none");
-  }
-  if (batch.producer != 0 && batch.idempotency) {
-    return Fail(ErrorKind::kInvalidArgument, "a batch has a producer sequence and an idempotency tag; give one of them");
-  }
   const std::uint64_t table = 4 * (values.size() + batch.keys.size());
   const std::uint64_t raw = table + SumSizes(values) + SumSizes(batch.keys);
   if (raw + kBatchHeaderSize > std::min<std::uint64_t>(bytes_max, kBatchBytesMax)) {

@@ -81,10 +81,11 @@ class SimulatedHarness final : public BusHarness {
   std::unique_ptr<LogBus> bus_;
 };
 
-INSTANTIATE_TEST_SUITE_P(LogBus, BusConformance,
-                         ::testing::Values(BusCase{"Files", [] { return std::make_unique<FilesHarness>(); }},
-                                           BusCase{"Simulated", [] { return std::make_unique<SimulatedHarness>(); }}),
-                         BusCaseName);
+const auto kCases = ::testing::Values(BusCase{"Files", [] { return std::make_unique<FilesHarness>(); }},
+                                      BusCase{"Simulated", [] { return std::make_unique<SimulatedHarness>(); }});
+INSTANTIATE_TEST_SUITE_P(LogBus, BusConformance, kCases, BusCaseName);
+INSTANTIATE_TEST_SUITE_P(LogBus, RetryConformance, kCases, BusCaseName);
+INSTANTIATE_TEST_SUITE_P(LogBus, LogConformance, kCases, BusCaseName);
 
 }  // namespace
 }  // namespace sightline::bus::testing

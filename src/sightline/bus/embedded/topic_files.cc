@@ -1,7 +1,5 @@
 #include "sightline/bus/embedded/topic_files.h"
 
-#include <algorithm>
-
 #include "sightline/base/bytes.h"
 #include "sightline/bus/embedded/sealed_file.h"
 
@@ -10,10 +8,6 @@ namespace {
 
 constexpr std::uint32_t kTopicMagic = 0x50544c53;  // "SLTP"
 constexpr std::uint64_t kTopicFileMax = 1 << 20;
-constexpr std::size_t kNameMax = 200;
-constexpr std::int32_t kPartitionsMax = 10'000;
-
-bool IsNameByte(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '.' || c == '-'; }
 
 template <typename Enum>
 Status TakeEnum(std::uint8_t value, Enum last, Enum& to) {
@@ -23,29 +17,6 @@ Status TakeEnum(std::uint8_t value, Enum last, Enum& to) {
 }
 
 }  // namespace
-
-Status CheckName(std::string_view what, std::string_view name) {
-  const bool dots = name == "." || name == "..";
-  if (!name.empty() && name.size() <= kNameMax && !dots && std::ranges::all_of(name, IsNameByte)) return {};
-  return Fail(ErrorKind::kInvalidArgument, "'" + std::string(name.substr(0, kNameMax)) + "' is no name for a " + std::string(what) +
-                                               ": use 1 to 200 of a-z, 0-9, '_', '.', '-'");
-}
-
-Status CheckSpec(const TopicSpec& spec) {
-  SL_TRY(CheckName("topic", spec.name));
-  if (spec.partitions < 1 || spec.partitions > kPartitionsMax) {
-    return Fail(ErrorKind::kInvalidArgument,
-                "topic " + spec.name + ": " + std::to_string(spec.partitions) + " partitions; use 1 to " + std::to_string(kPartitionsMax));
-  }
-  if (spec.retain_time.count() < 0 || spec.interval.count() <= 0) {
-    return Fail(ErrorKind::kInvalidArgument, "topic " + spec.name + ": a time to retain or an interval that is not positive");
-  }
-  if (spec.segment_bytes < 4096 || spec.segment_bytes > (1ULL << 36)) {
-    return Fail(ErrorKind::kInvalidArgument,
-                "topic " + spec.name + ": segments of " + std::to_string(spec.segment_bytes) + " bytes; use 4 KiB to 64 GiB");
-  }
-  return {};
-}
 
 Status SaveTopicSpec(runtime::FileSystem& files, const std::string& directory, const TopicSpec& spec) {
   std::string fields;

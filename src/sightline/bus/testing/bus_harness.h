@@ -25,6 +25,8 @@ class BusHarness {
   virtual bool Crash() { return false; }
   // The clock of the bus moves on; false where it cannot be moved.
   virtual bool Advance(std::chrono::milliseconds) { return false; }
+  // Offsets are left out, so that a record's is not one more than the one's before it.
+  virtual bool HasGaps() const { return false; }
   // Removes now what retention allows; false where the implementation does so when it likes.
   virtual bool ApplyRetention() { return false; }
 };
@@ -59,10 +61,17 @@ class BusConformance : public ::testing::TestWithParam<BusCase> {
   std::unique_ptr<BusHarness> harness_;
 };
 
+// Appends under an idempotency tag.
+class RetryConformance : public BusConformance {};
+// What holds for the embedded log on top.
+class LogConformance : public BusConformance {};
+
 // "v0", "v1" … `count` of them, the first being `first`.
 std::vector<std::string> Numbered(int count, int first = 0);
 std::vector<std::string_view> Views(const std::vector<std::string>& strings);
 
 GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(BusConformance);
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(RetryConformance);
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(LogConformance);
 
 }  // namespace sightline::bus::testing

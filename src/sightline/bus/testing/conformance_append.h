@@ -1,6 +1,6 @@
 #pragma once
 
-// Part of conformance.h: topics, appends, retries, durability.
+// Part of conformance.h: topics, appends, durability.
 #include <atomic>
 #include <map>
 #include <set>
@@ -103,55 +103,7 @@ TEST_P(BusConformance, EnsuringATopicAgainKeepsItAndTakesSettingsOver) {
   EXPECT_EQ(bus().Describe("t")->spec.retain_time, std::chrono::hours(5));
   EXPECT_EQ(Values(topic), std::vector<std::string>{"a"});
   EXPECT_EQ(bus().EnsureTopic({.name = "t", .partitions = 3}).error().kind, ErrorKind::kFailedPrecondition);
-  EXPECT_EQ(bus().EnsureTopic({.name = "t", .partitions = 2, .owned = true}).error().kind, ErrorKind::kFailedPrecondition);
   EXPECT_EQ(*bus().Topics(), std::vector<std::string>{"t"});
-}
-
-TEST_P(BusConformance, IdempotencyTagIsAppendedOnce) {
-  const auto topic = EnsureTopic("t");
-  const auto tagged = [](std::uint64_t key, std::uint32_t part, std::uint32_t digest) {
-    return [=](AppendBatch& b) { b.idempotency = IdempotencyTag{.key = {key, 7}, .part = part, .digest = digest}; };
-  };
-  ASSERT_TRUE(Append(topic, {"before"}));
-  const auto first = Append(topic, {"a", "b"}, tagged(1, 0, 99));
-  ASSERT_TRUE(first);
-  ASSERT_TRUE(Append(topic, {"c"}, tagged(1, 1, 99)));
-  ASSERT_TRUE(Append(topic, {"d"}, tagged(2, 0, 99)));
-  for (int round = 0; round < 2; ++round) {
-    const auto again = Append(topic, {"a", "b"}, tagged(1, 0, 99));
-    ASSERT_TRUE(again) << again.error().ToString();
-    EXPECT_TRUE(again->repeated);
-    EXPECT_EQ(again->base, first->base);
-    EXPECT_EQ(again->count, 2U);
-    EXPECT_EQ(Append(topic, {"x"}, tagged(1, 0, 98)).error().kind, ErrorKind::kAlreadyExists);
-    EXPECT_EQ(Values(topic), (std::vector<std::string>{"before", "a", "b", "c", "d"}));
-    harness_->Reopen();
-  }
-}
-
-TEST_P(BusConformance, ProducerSequenceIsAppendedOnceAndInOrder) {
-  const auto topic = EnsureTopic("t");
-  const auto from = [](std::uint64_t producer, std::uint64_t sequence) {
-    return [=](AppendBatch& b) {
-      b.producer = producer;
-      b.sequence = sequence;
-    };
-  };
-  ASSERT_TRUE(Append(topic, {"a"}, from(5, 1)));
-  ASSERT_TRUE(Append(topic, {"other"}, from(6, 1)));
-  ASSERT_TRUE(Append(topic, {"b", "c"}, from(5, 2)));
-  for (int round = 0; round < 2; ++round) {
-    const auto again = Append(topic, {"b", "c"}, from(5, 2));
-    ASSERT_TRUE(again);
-    EXPECT_TRUE(again->repeated);
-    EXPECT_EQ(again->base, Offset(2));
-    EXPECT_EQ(again->count, 2U);
-    EXPECT_TRUE(Append(topic, {"a"}, from(5, 1))->repeated);
-    EXPECT_EQ(Append(topic, {"e"}, from(5, 4)).error().kind, ErrorKind::kFailedPrecondition);
-    harness_->Reopen();
-  }
-  ASSERT_TRUE(Append(topic, {"d"}, from(5, 3)));
-  EXPECT_EQ(Values(topic), (std::vector<std::string>{"a", "other", "b", "c", "d"}));
 }
 
 TEST_P(BusConformance, AcknowledgedRecordsOutliveACrash) {

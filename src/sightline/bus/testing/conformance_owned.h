@@ -1,6 +1,6 @@
 #pragma once
 
-// Part of conformance.h: topics that a pipeline owns.
+// Part of conformance.h: topics that a pipeline owns, as a log with one owner a partition keeps them.
 #include "sightline/bus/testing/bus_harness.h"
 
 namespace sightline::bus::testing {
@@ -12,7 +12,7 @@ inline Result<Appended> AppendOwned(OwnedPartition& owner, const std::vector<std
   return owner.Append({.values = views});
 }
 
-TEST_P(BusConformance, OwnedTopicsShowWhatIsPublishedAndNothingElse) {
+TEST_P(LogConformance, OwnedTopicsShowWhatIsPublishedAndNothingElse) {
   const auto topic = EnsureTopic("t", MakeOwned);
   const auto owner = *bus().OpenOwned(topic);
   EXPECT_EQ(AppendOwned(*owner, Numbered(3))->base, Offset(0));
@@ -27,7 +27,7 @@ TEST_P(BusConformance, OwnedTopicsShowWhatIsPublishedAndNothingElse) {
   EXPECT_EQ(owner->end(), Offset(5));
 }
 
-TEST_P(BusConformance, OnlyDurableRecordsArePublished) {
+TEST_P(LogConformance, OnlyDurableRecordsArePublished) {
   const auto topic = EnsureTopic("t", MakeOwned);
   const auto owner = *bus().OpenOwned(topic);
   ASSERT_TRUE(AppendOwned(*owner, Numbered(3)));
@@ -37,7 +37,7 @@ TEST_P(BusConformance, OnlyDurableRecordsArePublished) {
   EXPECT_FALSE(owner->Publish(Offset(0)));
 }
 
-TEST_P(BusConformance, AnOwnedPartitionHasOneOwner) {
+TEST_P(LogConformance, AnOwnedPartitionHasOneOwner) {
   const auto topic = EnsureTopic("t", MakeOwned);
   auto owner = bus().OpenOwned(topic);
   ASSERT_TRUE(owner);
@@ -46,9 +46,10 @@ TEST_P(BusConformance, AnOwnedPartitionHasOneOwner) {
   owner->reset();
   EXPECT_TRUE(bus().OpenOwned(topic));
   EXPECT_EQ(bus().OpenOwned(EnsureTopic("free")).error().kind, ErrorKind::kFailedPrecondition);
+  EXPECT_EQ(bus().EnsureTopic({.name = "t"}).error().kind, ErrorKind::kFailedPrecondition);
 }
 
-TEST_P(BusConformance, TruncationRemovesWhatNobodySawAndRaisesTheEpoch) {
+TEST_P(LogConformance, TruncationRemovesWhatNobodySawAndRaisesTheEpoch) {
   const auto topic = EnsureTopic("t", MakeOwned);
   auto owner = *bus().OpenOwned(topic);
   ASSERT_TRUE(AppendOwned(*owner, Numbered(3)));
@@ -67,7 +68,7 @@ TEST_P(BusConformance, TruncationRemovesWhatNobodySawAndRaisesTheEpoch) {
   EXPECT_EQ(owner->TruncateTo(Offset(9)).error().kind, ErrorKind::kOutOfRange);
 }
 
-TEST_P(BusConformance, TruncationToTheEndChangesNothing) {
+TEST_P(LogConformance, TruncationToTheEndChangesNothing) {
   const auto topic = EnsureTopic("t", MakeOwned);
   const auto owner = *bus().OpenOwned(topic);
   ASSERT_TRUE(AppendOwned(*owner, Numbered(3)));
@@ -79,7 +80,7 @@ TEST_P(BusConformance, TruncationToTheEndChangesNothing) {
   EXPECT_EQ(Values(topic), Numbered(3));
 }
 
-TEST_P(BusConformance, SeekInAnOldEpochPastTheCutSaysWhatWasLost) {
+TEST_P(LogConformance, SeekInAnOldEpochPastTheCutSaysWhatWasLost) {
   const auto topic = EnsureTopic("t", MakeOwned);
   const auto owner = *bus().OpenOwned(topic);
   ASSERT_TRUE(AppendOwned(*owner, Numbered(5)));
@@ -98,7 +99,7 @@ TEST_P(BusConformance, SeekInAnOldEpochPastTheCutSaysWhatWasLost) {
   EXPECT_TRUE(reader->Seek(Offset(8), bus().Describe("t")->partitions[0].epoch));
 }
 
-TEST_P(BusConformance, TheOwnerDecidesAfterARestartWhatIsSeen) {
+TEST_P(LogConformance, TheOwnerDecidesAfterARestartWhatIsSeen) {
   const auto topic = EnsureTopic("t", MakeOwned);
   auto owner = *bus().OpenOwned(topic);
   ASSERT_TRUE(AppendOwned(*owner, Numbered(3)));

@@ -20,6 +20,7 @@ class MemoryFile final : public runtime::File {
   }
   Status Sync() override { return ReadOnly(); }
   Status Truncate(std::uint64_t) override { return ReadOnly(); }
+  Status SetModified(std::int64_t) override { return ReadOnly(); }
   Status Preallocate(std::uint64_t) override { return ReadOnly(); }
   Result<std::uint64_t> Size() const override { return text_.size(); }
   Result<std::string_view> Map(std::uint64_t size) override { return text_.substr(0, size); }
@@ -44,7 +45,13 @@ Result<std::vector<runtime::FileInfo>> MemoryFiles::List(const std::string&) {
 Status MemoryFiles::CreateDirectories(const std::string&) { return ReadOnly(); }
 Status MemoryFiles::SyncDirectory(const std::string&) { return ReadOnly(); }
 Status MemoryFiles::Rename(const std::string&, const std::string&) { return ReadOnly(); }
+Status MemoryFiles::RenameNew(const std::string&, const std::string&) { return ReadOnly(); }
 Status MemoryFiles::Remove(const std::string&) { return ReadOnly(); }
+Result<runtime::FileInfo> MemoryFiles::Stat(const std::string& path) {
+  const auto found = files.find(path);
+  if (found == files.end()) return Fail(ErrorKind::kNotFound, "there is no file " + path);
+  return runtime::FileInfo{.name = path, .directory = false, .size = found->second.size()};
+}
 Result<std::uint64_t> MemoryFiles::FreeBytes(const std::string&) { return std::uint64_t{0}; }
 Result<std::unique_ptr<runtime::DirectoryLock>> MemoryFiles::Lock(const std::string&) { return ReadOnly(); }
 

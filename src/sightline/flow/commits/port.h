@@ -10,12 +10,12 @@
 #include <string_view>
 #include <vector>
 
+#include "sightline/base/bytes.h"
 #include "sightline/base/result.h"
 #include "sightline/model/ids.h"
+#include "sightline/model/time.h"
 
 namespace sightline::flow {
-
-struct PipelinePlan;
 
 // How far a pipeline has come in one partition: what it read, and how much of the topics it owns that made.
 struct CommitPoint {
@@ -29,6 +29,14 @@ struct ReferenceActivation {
   std::string name;
   std::uint64_t version = 0;
   std::int64_t input = 0;
+};
+
+// Nothing had come for a while: time goes on by the append time `at`, before the record at `input`. Only where the input's log has no such
+// marks of its own.
+struct IdleTick {
+  AppendTime at;
+  std::int64_t input = 0;
+  std::size_t after = 0;  // how many of the activations since the snapshot took effect before it
 };
 
 // What a snapshot holds besides the dedupe ids.
@@ -57,6 +65,7 @@ struct KeptIdRun {
 struct Recovered {
   Snapshot snapshot;
   std::vector<ReferenceActivation> activations;  // after the snapshot, in order
+  std::vector<IdleTick> ticks;                   // after the snapshot, in order
   CommitPoint last;                              // the newest commit; input from snapshot.point to here is processed again
   std::vector<KeptIdRun> id_runs;                // oldest first
   bool other_plan = false;
@@ -81,6 +90,10 @@ class CommitLog {
   virtual Status Append(std::size_t topic, std::span<const std::string_view> values) = 0;
   // A reference takes effect at the end of what was read. Holds no later than what is committed next.
   virtual Status NoteActivation(const ReferenceActivation& activation) = 0;
+  // Whether idle time is noted here, since the input's log does not do it.
+  virtual bool keeps_ticks() const { return false; }
+  // Holds no later than what is committed next.
+  virtual Status NoteTick(const IdleTick& tick);
   virtual Status Commit(const CommitPoint& point) = 0;
   // A commit with the whole state. `watermark` lets runs of ids go that are all forgotten. `run.bytes` may be empty.
   virtual Status TakeSnapshot(const Snapshot& snapshot, const IdRun& run, std::int64_t watermark) = 0;
@@ -95,6 +108,12 @@ struct CommitPlace {
   std::vector<std::string> topics;     // owned: its results, those of the pipelines fused with it, its dead letters
   std::uint64_t fingerprint = 0;       // of the root and all that hang on it
 };
+
+// Everything of a snapshot but its state and the runs of ids; the reader's ok() says whether it was whole.
+void PutSnapshot(const Snapshot& snapshot, ByteWriter& out);
+Snapshot GetSnapshot(ByteReader& in);
+void PutPoint(const CommitPoint& point, ByteWriter& out);
+CommitPoint GetPoint(ByteReader& in);
 
 // Opens commit logs. Thread-safe.
 class CommitLogs {

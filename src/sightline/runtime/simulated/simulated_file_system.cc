@@ -57,6 +57,13 @@ class SimulatedFile final : public File {
     inode_->Truncate(size);
     return {};
   }
+  Status SetModified(std::int64_t ns) override {
+    const std::lock_guard lock(files_.mutex_);
+    SL_TRY(Alive());
+    SL_TRY(files_.Change());
+    inode_->SetModified(ns);
+    return {};
+  }
   Status Preallocate(std::uint64_t size) override {
     const std::lock_guard lock(files_.mutex_);
     SL_TRY(Alive());
@@ -220,7 +227,7 @@ Result<std::vector<FileInfo>> SimulatedFileSystem::List(const std::string& direc
   std::vector<FileInfo> entries;
   for (const auto& [path, inode] : names_) {
     if (ParentOf(path) != directory) continue;
-    entries.push_back({.name = path.substr(path.rfind('/') + 1), .directory = !inode, .size = inode ? inode->size() : 0});
+    entries.push_back(InfoOf(path, inode));
   }
   return entries;
 }
@@ -258,11 +265,33 @@ Status SimulatedFileSystem::SyncDirectory(const std::string& directory) {
 
 Status SimulatedFileSystem::Rename(const std::string& from, const std::string& to) {
   const std::lock_guard lock(mutex_);
+  return MoveName(from, to);
+}
+
+Status SimulatedFileSystem::RenameNew(const std::string& from, const std::string& to) {
+  const std::lock_guard lock(mutex_);
+  SL_TRY(CheckPower());
+  if (names_.contains(to)) return Fail(ErrorKind::kAlreadyExists, to + " exists");
+  return MoveName(from, to);
+}
+
+// The new name is durable with its directory; that the old one is gone then is what a journal gives.
+Status SimulatedFileSystem::MoveName(const std::string& from, const std::string& to) {
   SL_TRY(Change());
   const auto found = names_.find(from);
   if (found == names_.end()) return NoSuch(from);
-  RecordName({.directory = ParentOf(from), .path = from, .renamed_to = to, .made = false, .inode = found->second});
+  if (!IsDirectory(ParentOf(to))) return NoSuch(to);
+  const auto there = names_.find(to);
+  if (there != names_.end() && !there->second && found->second) return Fail(ErrorKind::kIo, to + ": Is a directory");
+  RecordName({.directory = ParentOf(to), .path = from, .renamed_to = to, .made = false, .inode = found->second});
   return {};
+}
+
+FileInfo SimulatedFileSystem::InfoOf(const std::string& path, const Inode& inode) {
+  return {.name = path.substr(path.rfind('/') + 1),
+          .directory = !inode,
+          .size = inode ? inode->size() : 0,
+          .modified_ns = inode ? inode->modified_ns() : 0};
 }
 
 Status SimulatedFileSystem::Remove(const std::string& path) {
@@ -278,6 +307,14 @@ Result<bool> SimulatedFileSystem::Exists(const std::string& path) {
   const std::lock_guard lock(mutex_);
   SL_TRY(CheckPower());
   return names_.contains(path) || IsDirectory(path);
+}
+
+Result<FileInfo> SimulatedFileSystem::Stat(const std::string& path) {
+  const std::lock_guard lock(mutex_);
+  SL_TRY(CheckPower());
+  const auto found = names_.find(path);
+  if (found == names_.end()) return NoSuch(path);
+  return InfoOf(path, found->second);
 }
 
 Result<std::uint64_t> SimulatedFileSystem::FreeBytes(const std::string& directory) {

@@ -28,8 +28,10 @@ class SimulatedFileSystem final : public FileSystem {
   Status CreateDirectories(const std::string& directory) override;
   Status SyncDirectory(const std::string& directory) override;
   Status Rename(const std::string& from, const std::string& to) override;
+  Status RenameNew(const std::string& from, const std::string& to) override;
   Status Remove(const std::string& path) override;
   Result<bool> Exists(const std::string& path) override;
+  Result<FileInfo> Stat(const std::string& path) override;
   Result<std::uint64_t> FreeBytes(const std::string& directory) override;
   Result<std::unique_ptr<DirectoryLock>> Lock(const std::string& directory) override;
 
@@ -71,6 +73,8 @@ class SimulatedFileSystem final : public FileSystem {
     bool Strikes(const std::string& path);
   };
 
+  static FileInfo InfoOf(const std::string& path, const Inode& inode);
+  Status MoveName(const std::string& from, const std::string& to);
   Status Change();  // counts one; kIo when the power is off
   Status CheckPower() const;
   Status WriteAt(SimulatedInode& inode, const std::string& path, std::uint64_t generation, std::uint64_t position, std::string_view bytes);

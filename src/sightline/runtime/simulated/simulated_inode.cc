@@ -122,6 +122,7 @@ void SimulatedInode::Extend(std::uint64_t size) {
 void SimulatedInode::Sync() {
   std::erase_if(undo_, [this](const auto& entry) { return !believed_clean_.contains(entry.first); });
   durable_size_ = size_;
+  durable_modified_ns_ = modified_ns_;
   cut_.reset();
 }
 
@@ -162,6 +163,7 @@ std::shared_ptr<SimulatedInode> SimulatedInode::AfterPowerLoss(Random& random) c
   }
   if (bytes.size() > durable_size && !Survives(fate, random)) bytes.resize(durable_size);
   if (!bytes.empty()) after->Write(0, bytes);
+  after->SetModified(durable_modified_ns_);
   after->Sync();
   return after;
 }

@@ -31,6 +31,8 @@ class SimulatedInode {
   void Sync();
   void FailSync();
   std::uint64_t size() const { return size_; }
+  std::int64_t modified_ns() const { return modified_ns_; }
+  void SetModified(std::int64_t ns) { modified_ns_ = ns; }
   // Addresses that stay, and see later writes up to `size`, as long as the inode lives.
   std::string_view Map(std::uint64_t size);
   // What a loss of power leaves, as a file that was never touched since.
@@ -64,6 +66,8 @@ class SimulatedInode {
   bool mapped_ = false;
   std::uint64_t size_ = 0;
   std::uint64_t durable_size_ = 0;
+  std::int64_t modified_ns_ = 0;
+  std::int64_t durable_modified_ns_ = 0;
   std::map<std::uint64_t, std::string> undo_;  // sector number -> its bytes on disk, where they differ
   std::set<std::uint64_t> believed_clean_;     // sectors of undo_ that a failed sync gave up
   std::optional<Cut> cut_;

@@ -75,7 +75,7 @@ Status DeadLetterPages::LookBack(Source& source, std::optional<Verdict> reason) 
     SL_ASSIGN_OR_RETURN(const auto batch, reader->Next());
     if (!batch) break;
     for (std::size_t i = 0; i < batch->values.size(); ++i) {
-      const Offset offset = batch->base + static_cast<std::int64_t>(i);
+      const Offset offset = batch->offset(i);
       if (offset >= source.end) break;
       ++looked_at_;
       if (batch->type == bus::BatchType::kTick) continue;

@@ -77,7 +77,7 @@ Result<Response> Describe(const ApiContext& context, const Request& request) {
 }
 
 void WriteRecord(JsonWriter& json, const bus::Batch& batch, std::size_t i) {
-  json.BeginObject().Field("offset", (batch.base + static_cast<std::int64_t>(i)).value).Field("append_time", batch.append_time.value);
+  json.BeginObject().Field("offset", batch.offset(i).value).Field("append_time", batch.time(i).value);
   if (batch.type == bus::BatchType::kTick) {
     json.Field("tick", true).EndObject();
     return;
@@ -111,7 +111,7 @@ Result<Response> Records(const ApiContext& context, const Request& request) {
     if (!batch) break;
     for (std::size_t i = 0; i < batch->values.size() && left > 0 && out.size() < kAnswerBytesMax; ++i, --left) {
       WriteRecord(json, *batch, i);
-      next = batch->base + static_cast<std::int64_t>(i) + 1;
+      next = batch->offset(i) + 1;
     }
   }
   json.EndArray().Field("next_offset", next.value).Field("end", bounds.visible.value).EndObject();

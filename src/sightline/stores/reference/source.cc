@@ -17,7 +17,6 @@
 namespace sightline::stores {
 namespace {
 
-constexpr std::uint64_t kFileBytesMax = 1ULL << 30;
 constexpr std::size_t kMistakesShown = 10;
 
 std::unexpected<Error> Broken(const std::string& path, const std::string& what) {
@@ -154,10 +153,38 @@ void Shrink(ColumnBatch& rows) {
   }
 }
 
+// The gate's verdict on each row; all of them, or the first mistakes.
+Result<ColumnBatch> JudgeLines(const std::string& place, const std::string& lines, int header_lines, const governance::Contract& contract) {
+  gate::Decoder decoder(contract, {});
+  gate::Decoded decoded;
+  decoded.rows.Reset(contract.schema, 0);
+  decoder.DecodeLines(lines, true, SIZE_MAX, decoded);
+  if (!decoded.rejects.empty()) {
+    std::string message;
+    for (std::size_t i = 0; i < std::min(decoded.rejects.size(), kMistakesShown); ++i) {
+      const gate::Reject& reject = decoded.rejects[i];
+      message += (i == 0 ? "" : "\n") + place + ": row " + std::to_string(reject.record + 1) +
+                 (header_lines > 0 ? " (line " + std::to_string(reject.record + 2) + ")" : "") + ": " +
+                 (reject.field.empty() ? "" : reject.field + ": ") + reject.cause;
+    }
+    if (decoded.rejects.size() > kMistakesShown) {
+      message += "\n… and " + std::to_string(decoded.rejects.size() - kMistakesShown) + " more rows";
+    }
+    return Fail(ErrorKind::kInvalidArgument, message);
+  }
+  Settle(decoded.rows);
+  Shrink(decoded.rows);
+  return std::move(decoded.rows);
+}
+
 }  // namespace
 
 Result<ColumnBatch> ReadReference(runtime::FileSystem& files, const std::string& path, const governance::Contract& contract) {
-  SL_ASSIGN_OR_RETURN(std::string bytes, runtime::ReadFile(files, path, kFileBytesMax));
+  SL_ASSIGN_OR_RETURN(std::string bytes, runtime::ReadFile(files, path, kReferenceBytesMax));
+  return ParseReference(std::move(bytes), path, contract);
+}
+
+Result<ColumnBatch> ParseReference(std::string bytes, const std::string& path, const governance::Contract& contract) {
   std::string lines;
   int header_lines = 0;
   if (path.ends_with(".csv")) {
@@ -175,25 +202,11 @@ Result<ColumnBatch> ReadReference(runtime::FileSystem& files, const std::string&
   } else {
     return Broken(path, "a reference is a .csv, .json, .ndjson or .parquet file");
   }
-  gate::Decoder decoder(contract, {});
-  gate::Decoded decoded;
-  decoder.DecodeLines(lines, true, SIZE_MAX, decoded);
-  if (!decoded.rejects.empty()) {
-    std::string message;
-    for (std::size_t i = 0; i < std::min(decoded.rejects.size(), kMistakesShown); ++i) {
-      const gate::Reject& reject = decoded.rejects[i];
-      message += (i == 0 ? "" : "\n") + path + ": row " + std::to_string(reject.record + 1) +
-                 (header_lines > 0 ? " (line " + std::to_string(reject.record + 2) + ")" : "") + ": " +
-                 (reject.field.empty() ? "" : reject.field + ": ") + reject.cause;
-    }
-    if (decoded.rejects.size() > kMistakesShown) {
-      message += "\n… and " + std::to_string(decoded.rejects.size() - kMistakesShown) + " more rows";
-    }
-    return Fail(ErrorKind::kInvalidArgument, message);
-  }
-  Settle(decoded.rows);
-  Shrink(decoded.rows);
-  return std::move(decoded.rows);
+  return JudgeLines(path, lines, header_lines, contract);
+}
+
+Result<ColumnBatch> ReadReferenceLines(const std::string& place, const std::string& lines, const governance::Contract& contract) {
+  return JudgeLines(place, lines, 0, contract);
 }
 
 }  // namespace sightline::stores

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "sightline/base/result.h"
@@ -15,5 +16,12 @@ namespace sightline::stores {
 //   .parquet   columns by name
 // kInvalidArgument lists the first rows that break the contract, with file and line; nothing of such a table is used.
 Result<ColumnBatch> ReadReference(runtime::FileSystem& files, const std::string& path, const governance::Contract& contract);
+// The same for bytes that came from elsewhere; `name`, a path or URL, says by its ending what they are.
+Result<ColumnBatch> ParseReference(std::string bytes, const std::string& name, const governance::Contract& contract);
+
+inline constexpr std::uint64_t kReferenceBytesMax = 1ULL << 30;
+
+// The same for rows that come as lines of JSON from `place`: a table of a database.
+Result<ColumnBatch> ReadReferenceLines(const std::string& place, const std::string& lines, const governance::Contract& contract);
 
 }  // namespace sightline::stores

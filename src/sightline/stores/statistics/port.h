@@ -53,6 +53,8 @@ struct ApplyRequest {
   std::string topic{};
   const ResultBatch* results = nullptr;
   std::vector<Consumed> consumed{};  // every partition in `results`, once
+  // Where the caller goes on from, for each partition that it names: a store that is not as far any more refuses the request.
+  std::vector<Consumed> since{};
 };
 
 struct Applied {
@@ -125,7 +127,9 @@ struct HistoryPoint {
 //
 // Thread-safe; queries do not wait for Apply, and see whole transactions. Error kinds of all methods: kInvalidArgument (names
 // the column, value or query part), kNotFound (unknown pipeline or generation; lists near names), kResourceExhausted (disk
-// or memory full; a retry later is safe), kUnavailable and kIo (nothing of the call is kept, a retry is safe), kCorruption.
+// or memory full; a retry later is safe), kUnavailable and kIo (nothing of the call is kept, a retry is safe), kCorruption. Of a store on a
+// server, kUnavailable and kDeadlineExceeded from Apply leave open whether it is there: Offsets tells, and the same again is safe. Its
+// changes may also fail with kUnauthenticated, kPermissionDenied and kFailedPrecondition, which say what to do.
 class StatisticsStore {
  public:
   virtual ~StatisticsStore() = default;
@@ -140,6 +144,8 @@ class StatisticsStore {
   // Takes the groups over in one transaction, all or nothing. A group below the stored offset of its partition is skipped. One of
   // a higher revision replaces the stored rows of its window and key, one of the same or a lower revision than a stored
   // correction is ignored. A revision 0 is the first of its group by the order of the log and is appended as it is.
+  // kFailedPrecondition when a stored position lies before `since`: the store lost what it had, and the caller reads again from
+  // Offsets.
   virtual Result<Applied> Apply(const ApplyRequest& request) = 0;
   // The stored positions in a topic: one past the last applied, for each partition seen.
   virtual Result<std::vector<ApplyRequest::Consumed>> Offsets(const std::string& pipeline, std::uint64_t generation,

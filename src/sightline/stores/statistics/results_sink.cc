@@ -39,7 +39,7 @@ Status ResultsSink::Open() {
   for (std::size_t i = 0; i < topic.partitions.size(); ++i) {
     const auto partition = static_cast<std::int32_t>(i);
     Source& source = sources_[partition];
-    source.next = topic.partitions[i].start;
+    source.next = source.begin = topic.partitions[i].start;
     for (const auto& [known, next] : stored) {
       if (known.value == partition) source.next = next;
     }
@@ -58,7 +58,7 @@ Status ResultsSink::Open() {
 
 Status ResultsSink::Take(std::int32_t partition, Source& source, const bus::Batch& batch) {
   for (std::size_t i = 0; batch.type == bus::BatchType::kData && i < batch.values.size(); ++i) {
-    const Offset offset = batch.base + static_cast<std::int64_t>(i);
+    const Offset offset = batch.offset(i);
     const std::string_view value = batch.values[i];
     if (const std::uint64_t generation = GenerationOf(value); generation != 0 && generation != generation_) {
       const std::lock_guard lock(metrics_mutex_);
@@ -84,7 +84,10 @@ Status ResultsSink::Gather() {
     for (auto& [partition, source] : sources_) {
       if (batch_.rows().rows >= options_.rows_max) return {};
       SL_ASSIGN_OR_RETURN(const auto batch, source.reader->Next());
-      if (!batch) continue;
+      if (!batch) {
+        source.next = std::max(source.next, source.reader->position());
+        continue;
+      }
       found = true;
       SL_TRY(Take(partition, source, *batch));
       gathered_at_ns_ = runtime_.clock.MonotonicNs();
@@ -101,7 +104,10 @@ bool ResultsSink::Advanced() const {
 Status ResultsSink::ApplyGathered() {
   ApplyRequest request{.pipeline = shape_.pipeline, .generation = generation_, .topic = options_.topic, .results = &batch_, .consumed = {}};
   for (const auto& [partition, source] : sources_) {
-    if (source.next > source.stored) request.consumed.push_back({Partition(partition), source.next});
+    if (source.next <= source.stored) continue;
+    request.consumed.push_back({Partition(partition), source.next});
+    // A partition that begins behind removed data has nothing stored yet.
+    if (source.stored > source.begin) request.since.push_back({Partition(partition), source.stored});
   }
   SL_ASSIGN_OR_RETURN(const Applied applied, store_.Apply(request));
   applied_at_ns_ = runtime_.clock.MonotonicNs();
@@ -172,6 +178,7 @@ milliseconds ResultsSink::Failed(Error error) {
   batch_.Clear();
   const std::lock_guard lock(metrics_mutex_);
   metrics_.error = error.ToString();
+  metrics_.error_kind = error.kind;
   return backoff_;
 }
 
@@ -201,13 +208,22 @@ void ResultsSink::Finish() {
 ResultsSinkMetrics ResultsSink::metrics() const {
   // The topic is asked without the lock: its answer may wait for a disk.
   const auto topic = bus_.Describe(options_.topic);
+  std::vector<std::int64_t> held;
+  for (std::size_t i = 0; topic && i < topic->partitions.size(); ++i) {
+    const auto known = bus_.CommittedOffset(options_.group, {options_.topic, Partition(static_cast<std::int32_t>(i))});
+    held.push_back(known && *known ? (*known)->value : topic->partitions[i].start.value);
+  }
   const std::lock_guard lock(metrics_mutex_);
   ResultsSinkMetrics metrics = metrics_;
   for (const auto& [partition, offset] : applied_to_) metrics.offset += offset.value;
   metrics.end = metrics.offset;
-  if (topic && !applied_to_.empty()) {
+  if (topic) {
     metrics.end = 0;
-    for (const auto& partition : topic->partitions) metrics.end += partition.visible.value;
+    for (std::size_t i = 0; i < topic->partitions.size(); ++i) {
+      metrics.end += topic->partitions[i].visible.value;
+      // The store was never reached: what the bus holds for it is all that is known.
+      if (!applied_to_.contains(static_cast<std::int32_t>(i))) metrics.offset += held[i];
+    }
   }
   return metrics;
 }

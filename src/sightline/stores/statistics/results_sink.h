@@ -41,6 +41,7 @@ struct ResultsSinkMetrics {
   std::uint64_t other_generation = 0;  // records of another plan, left out
   std::uint64_t transactions = 0;
   std::optional<std::string> error{};  // while the last try failed
+  ErrorKind error_kind = ErrorKind::kInternal;
 };
 
 // Carries a results topic into the statistics store: reads all its partitions from the positions that the store has, gathers what
@@ -69,6 +70,7 @@ class ResultsSink {
     Offset next;  // gathered up to here
     Offset stored;  // applied up to here
     Offset held;  // what the bus knows
+    Offset begin;  // of the topic when the sink opened it
     Offset goal;  // the end when the sink began: caught up when stored is there
   };
 

@@ -17,22 +17,6 @@ constexpr std::uint32_t kFormatVersion = 2;
 constexpr std::size_t kEntryHeaderBytes = 9;  // length, CRC-32C, type
 constexpr std::uint64_t kJournalBytesMax = 8ULL << 30;
 
-void PutPoint(ByteWriter& out, const CommitPoint& point) {
-  out.PutVarint(point.inputs.size());
-  for (std::int64_t input : point.inputs) out.Put(input);
-  out.PutVarint(point.outputs.size());
-  for (std::int64_t output : point.outputs) out.Put(output);
-}
-
-CommitPoint GetPoint(ByteReader& in) {
-  CommitPoint point;
-  const std::uint64_t inputs = in.GetVarint();
-  for (std::uint64_t i = 0; i < inputs && in.ok(); ++i) point.inputs.push_back(in.Get<std::int64_t>());
-  const std::uint64_t outputs = in.GetVarint();
-  for (std::uint64_t i = 0; i < outputs && in.ok(); ++i) point.outputs.push_back(in.Get<std::int64_t>());
-  return point;
-}
-
 void PutEntry(std::string& out, std::uint8_t type, std::string_view payload) {
   ByteWriter writer(out);
   writer.Put(static_cast<std::uint32_t>(payload.size()));
@@ -161,15 +145,7 @@ Status Journal::ReadEntry(std::uint8_t type, std::string_view payload, const std
       if (in.Get<std::uint32_t>() != kFormatVersion) return damaged();
       const auto fingerprint = in.Get<std::uint64_t>();
       into.other_plan = fingerprint != fingerprint_;
-      into.snapshot.point = GetPoint(in);
-      into.snapshot.origin = GetPoint(in);
-      const std::uint64_t topics = in.GetVarint();
-      for (std::uint64_t i = 0; i < topics && in.ok(); ++i) into.snapshot.topics.emplace_back(in.GetString());
-      const std::uint64_t references = in.GetVarint();
-      for (std::uint64_t i = 0; i < references && in.ok(); ++i) {
-        const std::string name(in.GetString());
-        into.snapshot.references[name] = in.Get<std::uint64_t>();
-      }
+      into.snapshot = GetSnapshot(in);
       const std::uint64_t runs = in.GetVarint();
       for (std::uint64_t i = 0; i < runs && in.ok(); ++i) {
         RunFile run;
@@ -214,7 +190,7 @@ Status Journal::Append(std::uint8_t type, std::string_view payload) {
 Status Journal::Commit(const CommitPoint& point) {
   std::string payload;
   ByteWriter writer(payload);
-  PutPoint(writer, point);
+  PutPoint(point, writer);
   SL_TRY(Append(kCommitEntry, payload));
   ++commits_;
   return {};
@@ -248,15 +224,7 @@ Status Journal::TakeSnapshot(const Snapshot& snapshot, const IdRun& run, std::in
   ByteWriter writer(payload);
   writer.Put(kFormatVersion);
   writer.Put(fingerprint_);
-  PutPoint(writer, snapshot.point);
-  PutPoint(writer, snapshot.origin);
-  writer.PutVarint(snapshot.topics.size());
-  for (const std::string& topic : snapshot.topics) writer.PutString(topic);
-  writer.PutVarint(snapshot.references.size());
-  for (const auto& [name, version] : snapshot.references) {
-    writer.PutString(name);
-    writer.Put(version);
-  }
+  PutSnapshot(snapshot, writer);
   writer.PutVarint(runs.size());
   for (const RunFile& file : runs) {
     writer.Put(file.number);

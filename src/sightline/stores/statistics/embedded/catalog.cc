@@ -1,7 +1,6 @@
 #include "sightline/stores/statistics/embedded/catalog.h"
 
 #include <algorithm>
-#include <cctype>
 
 namespace sightline::stores::duck {
 namespace {
@@ -159,10 +158,6 @@ Result<std::uint64_t> DeleteWindows(Connection& connection, const TableInfo& tab
                           bound));
   SL_ASSIGN_OR_RETURN(Rows rows, connection.Query("DELETE FROM " + RowTable(table) + " WHERE window_end <= ?", bound));
   return rows.changed();
-}
-
-bool SameName(std::string_view a, std::string_view b) {
-  return std::ranges::equal(a, b, [](unsigned char x, unsigned char y) { return std::tolower(x) == std::tolower(y); });
 }
 
 }  // namespace sightline::stores::duck

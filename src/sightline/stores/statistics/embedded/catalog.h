@@ -3,7 +3,6 @@
 #include <cstdint>
 #include <map>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "sightline/base/result.h"
@@ -31,8 +30,5 @@ Status WriteOffsets(Connection& connection, const TableInfo& table, const std::s
 Status ReadCorrected(Connection& connection, const TableInfo& table, CorrectedUntil& corrected);
 // Removes windows that end at or before `end`, within a transaction; the number of result rows.
 Result<std::uint64_t> DeleteWindows(Connection& connection, const TableInfo& table, EventTime end);
-
-// Whether DuckDB takes the two identifiers for one.
-bool SameName(std::string_view a, std::string_view b);
 
 }  // namespace sightline::stores::duck

@@ -6,17 +6,18 @@
 #include <set>
 #include <shared_mutex>
 
-#include "sightline/base/text.h"
 #include "sightline/stores/statistics/embedded/catalog.h"
 #include "sightline/stores/statistics/embedded/duckdb_internal.h"
 #include "sightline/stores/statistics/embedded/row_stream.h"
 #include "sightline/stores/statistics/embedded/table_layout.h"
 #include "sightline/stores/statistics/embedded/table_writer.h"
+#include "sightline/stores/statistics/relational/row_queries.h"
+#include "sightline/stores/statistics/relational/tables.h"
 
 namespace sightline::stores {
 namespace {
 
-using duck::TableInfo;
+using relational::TableInfo;
 
 // What is known of a table's writing besides its rows; the same as what is stored, kept to save a query at each Apply.
 struct WriteState {
@@ -56,9 +57,7 @@ class DuckDbStore final : public StatisticsStore {
   Result<duck::Connection> Reader();
   Result<TableInfo> Active(const std::string& pipeline);
   Result<TableInfo> Generation(const std::string& pipeline, std::uint64_t generation);
-  Error NoPipeline(const std::string& pipeline) const;
   Result<WriteState*> StateOf(const TableInfo& table, duck::Connection& writer);
-  Status CheckRequest(const TableInfo& table, const ApplyRequest& request) const;
   void Publish(std::vector<TableInfo> tables);
 
   runtime::Runtime runtime_;
@@ -126,32 +125,14 @@ Result<duck::Connection> DuckDbStore::Reader() {
   return duck::Connection::Open(std::move(database));
 }
 
-Error DuckDbStore::NoPipeline(const std::string& pipeline) const {
-  std::vector<std::string_view> names;
-  for (const TableInfo& info : tables_) names.push_back(info.table.shape.pipeline);
-  const std::string_view near = DidYouMean(pipeline, names);
-  return {ErrorKind::kNotFound, "the statistics have no results of a pipeline " + pipeline +
-                                    (near.empty() ? std::string() : "; did you mean " + std::string(near) + "?")};
-}
-
 Result<TableInfo> DuckDbStore::Active(const std::string& pipeline) {
   const std::shared_lock lock(shared_);
-  for (const TableInfo& info : tables_) {
-    if (info.table.active && info.table.shape.pipeline == pipeline) return info;
-  }
-  return std::unexpected(NoPipeline(pipeline));
+  return relational::FindActive(tables_, pipeline);
 }
 
 Result<TableInfo> DuckDbStore::Generation(const std::string& pipeline, std::uint64_t generation) {
   const std::shared_lock lock(shared_);
-  bool known = false;
-  for (const TableInfo& info : tables_) {
-    if (info.table.shape.pipeline != pipeline) continue;
-    known = true;
-    if (info.table.generation == generation) return info;
-  }
-  if (!known) return std::unexpected(NoPipeline(pipeline));
-  return Fail(ErrorKind::kNotFound, "the statistics have no generation " + std::to_string(generation) + " of pipeline " + pipeline);
+  return relational::FindGeneration(tables_, pipeline, generation);
 }
 
 void DuckDbStore::Publish(std::vector<TableInfo> tables) {
@@ -160,28 +141,12 @@ void DuckDbStore::Publish(std::vector<TableInfo> tables) {
 }
 
 Status DuckDbStore::Ensure(const ResultShape& shape, std::uint64_t generation) {
-  SL_TRY(duck::CheckShape(shape));
+  SL_TRY(relational::CheckShape(shape));
   const std::lock_guard lock(write_);
   SL_ASSIGN_OR_RETURN(duck::Connection * writer, Writer());
   std::vector<TableInfo> tables = tables_;
-  TableInfo info{.id = 1, .table = {.shape = shape, .generation = generation, .active = true}};
-  for (const TableInfo& other : tables) {
-    info.id = std::max(info.id, other.id + 1);
-    const ResultShape& there = other.table.shape;
-    if (there.pipeline != shape.pipeline) {
-      // A view's name does not tell upper from lower case.
-      if (duck::SameName(there.pipeline, shape.pipeline)) {
-        return Fail(ErrorKind::kInvalidArgument, "pipelines " + there.pipeline + " and " + shape.pipeline +
-                                                     " differ only in upper and lower case; the statistics cannot tell them apart");
-      }
-      continue;
-    }
-    info.table.active = false;
-    if (other.table.generation != generation) continue;
-    if (there.schema == shape.schema && there.group == shape.group && there.windowed == shape.windowed) return {};
-    return Fail(ErrorKind::kFailedPrecondition, "generation " + std::to_string(generation) + " of pipeline " + shape.pipeline +
-                                                    " is stored with other columns; another plan must have another generation");
-  }
+  SL_ASSIGN_OR_RETURN(TableInfo info, relational::PlanTable(tables, shape, generation));
+  if (info.id == 0) return {};
   if (auto status = duck::AddTable(*writer, info); !status) return std::unexpected(Failed(std::move(status).error()));
   tables.push_back(std::move(info));
   Publish(std::move(tables));
@@ -212,30 +177,7 @@ Status DuckDbStore::Activate(const std::string& pipeline, std::uint64_t generati
 
 Result<std::vector<StatisticsTable>> DuckDbStore::Tables() {
   const std::shared_lock lock(shared_);
-  std::vector<StatisticsTable> tables;
-  for (const TableInfo& info : tables_) tables.push_back(info.table);
-  std::ranges::sort(tables, {}, [](const StatisticsTable& table) { return std::tie(table.shape.pipeline, table.generation); });
-  return tables;
-}
-
-Status DuckDbStore::CheckRequest(const TableInfo& table, const ApplyRequest& request) const {
-  std::map<std::int32_t, Offset> next;
-  for (const auto& consumed : request.consumed) {
-    if (!next.emplace(consumed.partition.value, consumed.next).second) {
-      return Fail(ErrorKind::kInvalidArgument, "partition " + std::to_string(consumed.partition.value) + " is named twice");
-    }
-  }
-  if (request.results->schema() != table.table.shape.schema) {
-    return Fail(ErrorKind::kInvalidArgument, "results of " + request.pipeline + " have other columns than the stored generation");
-  }
-  for (const auto& group : request.results->groups()) {
-    const auto at = next.find(group.partition.value);
-    if (at == next.end() || group.offset >= at->second) {
-      return Fail(ErrorKind::kInvalidArgument, "offset " + std::to_string(group.offset.value) + " of partition " +
-                                                   std::to_string(group.partition.value) + " lies behind what is said to be consumed");
-    }
-  }
-  return {};
+  return relational::Listed(tables_);
 }
 
 Result<WriteState*> DuckDbStore::StateOf(const TableInfo& table, duck::Connection& writer) {
@@ -251,11 +193,12 @@ Result<Applied> DuckDbStore::Apply(const ApplyRequest& request) {
   const std::lock_guard lock(write_);
   SL_ASSIGN_OR_RETURN(duck::Connection * writer, Writer());
   SL_ASSIGN_OR_RETURN(const TableInfo table, Generation(request.pipeline, request.generation));
-  SL_TRY(CheckRequest(table, request));
+  SL_TRY(relational::CheckRequest(table, request));
   auto found = StateOf(table, *writer);
   if (!found) return std::unexpected(Failed(std::move(found).error()));
   WriteState& state = **found;
   auto& stored = state.offsets[request.topic];
+  SL_TRY(relational::CheckSince(request, stored));
 
   Applied applied;
   std::vector<std::size_t> chosen;
@@ -302,21 +245,21 @@ Result<std::vector<ApplyRequest::Consumed>> DuckDbStore::Offsets(const std::stri
 
 Result<std::unique_ptr<RowStream>> DuckDbStore::Select(const RowQuery& query) {
   SL_ASSIGN_OR_RETURN(const TableInfo table, Active(query.pipeline));
-  SL_ASSIGN_OR_RETURN(duck::RowSelect select, duck::SelectRows(table, query));
+  SL_ASSIGN_OR_RETURN(relational::RowSelect select, relational::SelectRows(table, duck::RowTable(table), query));
   SL_ASSIGN_OR_RETURN(duck::Connection reader, Reader());
   return duck::OpenRowStream(std::move(reader), table, query, std::move(select));
 }
 
 Result<std::vector<TopItem>> DuckDbStore::Top(const TopQuery& query) {
   SL_ASSIGN_OR_RETURN(const TableInfo table, Active(query.pipeline));
-  SL_ASSIGN_OR_RETURN(const duck::SqlText sql, duck::SelectTop(table, query));
+  SL_ASSIGN_OR_RETURN(const duck::SqlText sql, relational::SelectTop(table, duck::RowTable(table), query));
   SL_ASSIGN_OR_RETURN(duck::Connection reader, Reader());
   return duck::ReadTop(reader, sql);
 }
 
 Result<std::vector<HistoryPoint>> DuckDbStore::History(const HistoryQuery& query) {
   SL_ASSIGN_OR_RETURN(const TableInfo table, Active(query.pipeline));
-  SL_ASSIGN_OR_RETURN(const duck::SqlText sql, duck::SelectHistory(table, query));
+  SL_ASSIGN_OR_RETURN(const duck::SqlText sql, relational::SelectHistory(table, duck::RowTable(table), query));
   SL_ASSIGN_OR_RETURN(duck::Connection reader, Reader());
   return duck::ReadHistory(reader, sql);
 }

@@ -31,7 +31,7 @@ class DuckRowStream final : public RowStream {
         statement_(std::move(statement)),
         rows_(std::move(rows)),
         schema_(std::move(schema)),
-        place_(PlaceSchema(table)),
+        place_(relational::PlaceSchema(table)),
         order_(query.order),
         generation_(table.table.generation),
         limited_(query.limit.has_value()),
@@ -103,7 +103,8 @@ std::optional<std::int64_t> OptionalInt(const Column& column, std::size_t row) {
 
 }  // namespace
 
-Result<std::unique_ptr<RowStream>> OpenRowStream(Connection connection, const TableInfo& table, const RowQuery& query, RowSelect select) {
+Result<std::unique_ptr<RowStream>> OpenRowStream(Connection connection, const TableInfo& table, const RowQuery& query,
+                                                 relational::RowSelect select) {
   SL_ASSIGN_OR_RETURN(Statement statement, connection.Prepare(select.sql.text));
   SL_TRY(statement.Bind(select.sql.parameters));
   SL_ASSIGN_OR_RETURN(Rows rows, query.limit ? statement.Execute() : statement.Stream());

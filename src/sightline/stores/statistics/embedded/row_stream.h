@@ -11,7 +11,8 @@
 namespace sightline::stores::duck {
 
 // Runs the query; with a limit its whole answer is in memory when this returns, without it rows are computed as they are read.
-Result<std::unique_ptr<RowStream>> OpenRowStream(Connection connection, const TableInfo& table, const RowQuery& query, RowSelect select);
+Result<std::unique_ptr<RowStream>> OpenRowStream(Connection connection, const TableInfo& table, const RowQuery& query,
+                                                 relational::RowSelect select);
 
 Result<std::vector<TopItem>> ReadTop(Connection& connection, const SqlText& sql);
 Result<std::vector<HistoryPoint>> ReadHistory(Connection& connection, const SqlText& sql);

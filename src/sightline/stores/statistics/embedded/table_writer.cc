@@ -2,38 +2,10 @@
 
 #include <algorithm>
 #include <set>
-#include <unordered_map>
-
-#include "sightline/base/bytes.h"
+#include <span>
 
 namespace sightline::stores::duck {
 namespace {
-
-// The window and key of a group as bytes that are equal for equal groups.
-std::string KeyOf(const ResultBatch& batch, const ResultBatch::Group& group, const std::vector<int>& columns) {
-  std::string key;
-  ByteWriter writer(key);
-  writer.Put(group.header.window_start.value);
-  for (const int index : columns) {
-    const Column& column = batch.rows().columns[static_cast<std::size_t>(index)];
-    const bool null = column.IsNull(group.begin);
-    writer.Put<std::uint8_t>(null ? 1 : 0);
-    if (null) continue;
-    switch (column.type) {
-      case FieldType::kInt64:
-      case FieldType::kBool: writer.Put(column.int64s[group.begin]); break;
-      case FieldType::kDouble: writer.Put(column.doubles[group.begin]); break;
-      case FieldType::kString: writer.PutString(column.strings[group.begin]); break;
-    }
-  }
-  return key;
-}
-
-// Rows of a batch in the order in which they are written, each with its group.
-struct RowRef {
-  std::size_t row;
-  const ResultBatch::Group* group;
-};
 
 void PutColumn(const Appender& to, std::size_t target, duckdb_vector vector, const Column& column, std::span<const RowRef> rows) {
   void* data = duckdb_vector_get_data(vector);
@@ -62,26 +34,6 @@ std::string KeyColumns(std::size_t count, std::string_view prefix) {
 }
 
 }  // namespace
-
-bool TableWriter::Contested(const ResultBatch::Group& group) const {
-  if (group.header.revision > 0) return true;
-  const auto until = corrected_.find(group.partition.value);
-  return until != corrected_.end() && group.header.window_start <= until->second;
-}
-
-// Of several records of one group in the batch the highest revision counts, the first of them if equal.
-std::vector<std::size_t> TableWriter::LastRevisions(const ResultBatch& batch, const std::vector<std::size_t>& chosen) {
-  std::unordered_map<std::string, std::size_t> newest;
-  for (const std::size_t index : chosen) {
-    const auto& group = batch.groups()[index];
-    auto [at, fresh] = newest.try_emplace(KeyOf(batch, group, table_.table.shape.group), index);
-    if (!fresh && group.header.revision > batch.groups()[at->second].header.revision) at->second = index;
-  }
-  std::vector<std::size_t> kept;
-  for (const auto& [key, index] : newest) kept.push_back(index);
-  std::ranges::sort(kept);
-  return kept;
-}
 
 Status TableWriter::Stage(const ResultBatch& batch, const std::vector<std::size_t>& contested) {
   const ResultShape& shape = table_.table.shape;
@@ -120,7 +72,7 @@ Status TableWriter::Replace(const ResultBatch& batch, std::vector<std::size_t>& 
   EventTime high{std::numeric_limits<std::int64_t>::min()};
   for (const std::size_t index : chosen) {
     const auto& group = batch.groups()[index];
-    if (!Contested(group)) continue;
+    if (!relational::Contested(group, corrected_)) continue;
     contested.push_back(index);
     low = std::min(low, group.header.window_start);
     high = std::max(high, group.header.window_start);
@@ -155,12 +107,7 @@ Status TableWriter::Replace(const ResultBatch& batch, std::vector<std::size_t>& 
   SL_TRY(connection_.Execute("DELETE FROM " + groups + " AS g USING temp.stage s WHERE " + group_match));
   SL_TRY(connection_.Execute("INSERT INTO " + groups + " SELECT window_start" + KeyColumns(shape.group.size(), "") +
                              ", revision, partition FROM temp.stage"));
-  for (const std::size_t index : chosen) {
-    const auto& group = batch.groups()[index];
-    if (group.header.revision == 0) continue;
-    auto [at, fresh] = newly_corrected_.try_emplace(group.partition.value, group.header.window_start);
-    if (!fresh) at->second = std::max(at->second, group.header.window_start);
-  }
+  relational::NoteCorrected(batch, chosen, newly_corrected_);
   return {};
 }
 
@@ -171,9 +118,9 @@ Status TableWriter::AppendRows(const ResultBatch& batch, const std::vector<std::
   for (const Field& field : shape.schema.fields) types.push_back(TypeOf(field.type));
   SL_ASSIGN_OR_RETURN(Appender appender, Appender::Open(connection_, nullptr, "sightline", "r" + std::to_string(table_.id), types));
 
-  std::vector<RowRef> rows;
-  rows.reserve(Appender::capacity());
-  const auto flush = [&]() -> Status {
+  const std::vector<RowRef> all = relational::RowsOf(batch, chosen);
+  for (std::size_t from = 0; from < all.size(); from += Appender::capacity()) {
+    const std::span rows = std::span(all).subspan(from, std::min(all.size() - from, Appender::capacity()));
     for (std::size_t i = 0; i < rows.size(); ++i) {
       const ResultHeader& header = rows[i].group->header;
       appender.data<std::int64_t>(0)[i] = header.window_start.value;
@@ -187,25 +134,16 @@ Status TableWriter::AppendRows(const ResultBatch& batch, const std::vector<std::
     }
     SL_TRY(appender.Append(rows.size()));
     applied.rows += rows.size();
-    rows.clear();
-    return {};
-  };
-  for (const std::size_t index : chosen) {
-    const auto& group = batch.groups()[index];
-    for (std::size_t row = group.begin; row < group.end; ++row) {
-      rows.push_back({row, &group});
-      if (rows.size() == Appender::capacity()) SL_TRY(flush());
-    }
   }
-  SL_TRY(flush());
   return appender.Flush();
 }
 
 Status TableWriter::Write(const ResultBatch& batch, std::vector<std::size_t> chosen, Applied& applied) {
   applied.groups += chosen.size();
-  const bool contested = std::ranges::any_of(chosen, [&](std::size_t index) { return Contested(batch.groups()[index]); });
+  const bool contested =
+      std::ranges::any_of(chosen, [&](std::size_t index) { return relational::Contested(batch.groups()[index], corrected_); });
   if (contested) {
-    chosen = LastRevisions(batch, chosen);
+    chosen = relational::LastRevisions(batch, chosen, table_.table.shape.group);
     const std::uint64_t outdated = applied.outdated;
     SL_TRY(Replace(batch, chosen, applied));
     applied.groups -= applied.outdated - outdated;

@@ -1,21 +1,18 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
-#include <span>
-#include <string>
 #include <vector>
 
 #include "sightline/base/result.h"
 #include "sightline/stores/statistics/embedded/duckdb_internal.h"
 #include "sightline/stores/statistics/embedded/table_layout.h"
 #include "sightline/stores/statistics/port.h"
+#include "sightline/stores/statistics/relational/group_writes.h"
 
 namespace sightline::stores::duck {
 
-// The newest window of a partition that was ever corrected. Only groups at or before it can meet a stored correction, so that a
-// final result of a newer window is appended without a look.
-using CorrectedUntil = std::map<std::int32_t, EventTime>;
+using relational::CorrectedUntil;
+using relational::RowRef;
 
 // Writes groups into the tables of one generation, within the transaction of the connection it is given. Not thread-safe; made
 // for one call.
@@ -30,8 +27,6 @@ class TableWriter {
   const CorrectedUntil& corrected() const { return newly_corrected_; }
 
  private:
-  bool Contested(const ResultBatch::Group& group) const;
-  std::vector<std::size_t> LastRevisions(const ResultBatch& batch, const std::vector<std::size_t>& chosen);
   Status Stage(const ResultBatch& batch, const std::vector<std::size_t>& contested);
   Status Replace(const ResultBatch& batch, std::vector<std::size_t>& chosen, Applied& applied);
   Status AppendRows(const ResultBatch& batch, const std::vector<std::size_t>& chosen, Applied& applied);

@@ -1,0 +1,42 @@
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <string>
+
+#include "connectors/kafka/kafka_bus.h"
+#include "sightline/flow/commits/port.h"
+#include "sightline/runtime/failpoints.h"
+#include "sightline/stores/objects/port.h"
+
+namespace sightline::kafka {
+
+// Commits as transactions: results, dead letters, what was noted (ticks, references) and the offsets of the input are seen together or not
+// at all. The state behind them is the newest snapshot in the object store, whose name stands beside the offsets, plus the input read
+// since: docs/formats/transactions.md.
+//
+// A task's transactional id is that of its pipeline and partition: opening its log fences whoever had it before at once, whatever became of
+// him.
+class TransactionCommitLogs final : public flow::CommitLogs {
+ public:
+  struct Settings {
+    std::string prefix = "flow";  // of the objects
+    std::chrono::milliseconds transaction_timeout{10'000};
+    std::chrono::milliseconds takeover_timeout{30'000};  // until the predecessor's transaction must be over
+  };
+  // All must outlive the object and what it opens.
+  TransactionCommitLogs(KafkaBus& bus, stores::ObjectStore& objects, runtime::Failpoints& failpoints, Settings settings)
+      : bus_(bus), objects_(objects), failpoints_(failpoints), settings_(std::move(settings)) {}
+  Result<std::unique_ptr<flow::CommitLog>> Open(const flow::CommitPlace& place) override;
+
+ private:
+  KafkaBus& bus_;
+  stores::ObjectStore& objects_;
+  runtime::Failpoints& failpoints_;
+  const Settings settings_;
+};
+
+// The topic in which ticks and versions of references are noted, beside those that a pipeline's results go to.
+std::string ProgressTopic(const std::string& pipeline);
+
+}  // namespace sightline::kafka

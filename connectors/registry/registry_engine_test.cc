@@ -1,0 +1,146 @@
+// The registry client and the gate's decoder behind it, against Apicurio Registry.
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdlib>
+
+#include "connectors/registry/contract_schemas.h"
+#include "sightline/gate/decoder.h"
+#include "sightline/gate/testing/contracts.h"
+
+namespace sightline::registry {
+namespace {
+
+using gate::SchemaFormat;
+
+// The real registry that tools/engines/registry starts (SIGHTLINE_TEST_REGISTRY_PORT, 28285).
+class Engine {
+ public:
+  static Engine& Get() {
+    static Engine engine;
+    return engine;
+  }
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+  void Run(const std::string& what) const {
+    const std::string command = "REGISTRY_PORT=" + port_ + " tools/engines/engines registry " + what;
+    ASSERT_EQ(std::system(command.c_str()), 0) << command;  // NOLINT(cert-env33-c): a script of ours with arguments of ours
+  }
+  std::string url() const { return "http://127.0.0.1:" + port_ + "/apis/ccompat/v7"; }
+
+ private:
+  Engine() {
+    if (const char* port = std::getenv("SIGHTLINE_TEST_REGISTRY_PORT"); port != nullptr) port_ = port;
+    Run("start");
+  }
+  ~Engine() { Run("stop"); }
+  std::string port_ = "28285";
+};
+
+class RegistryTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    auto client = RegistryClient::Make({.url = Engine::Get().url()});
+    ASSERT_TRUE(client) << client.error().ToString();
+    client_ = std::move(*client);
+  }
+  std::string Subject(const std::string& name) { return ValueSubject(name + std::to_string(getpid())); }
+  std::unique_ptr<RegistryClient> client_;
+  const governance::Contract contract_ = gate::CameraEvents();
+};
+
+std::string Wire(std::uint32_t id, std::string_view payload) {
+  std::string value(1, '\0');
+  for (int shift = 24; shift >= 0; shift -= 8) value += static_cast<char>(id >> shift);
+  return value.append(payload);
+}
+
+TEST_F(RegistryTest, OurSchemasAreRegisteredOnceAndComeBack) {
+  for (const auto& [name, format] :
+       {std::pair("json", SchemaFormat::kJson), {"protobuf", SchemaFormat::kProtobuf}, {"avro", SchemaFormat::kAvro}}) {
+    const std::string subject = Subject(name);
+    EXPECT_FALSE(*client_->Latest(subject));
+    for (int round = 0; round < 2; ++round) {
+      const Status agreed = Agree(*client_, subject, contract_, format);
+      ASSERT_TRUE(agreed) << agreed.error().ToString();
+      const auto latest = client_->Latest(subject);
+      ASSERT_TRUE(latest) << latest.error().ToString();
+      ASSERT_TRUE(*latest);
+      EXPECT_EQ((*latest)->version, 1);
+      EXPECT_EQ((*latest)->format, format);
+      const auto by_id = client_->ById((*latest)->id);
+      ASSERT_TRUE(by_id) << by_id.error().ToString();
+      EXPECT_TRUE(CompareSchema(contract_, by_id->format, by_id->text)->conflicts.empty());
+    }
+  }
+  const auto subjects = client_->Subjects();
+  ASSERT_TRUE(subjects);
+  EXPECT_GE(subjects->size(), 3U);
+}
+
+TEST_F(RegistryTest, ARegisteredSchemaThatContradictsTheContractIsRefusedByName) {
+  const std::string subject = Subject("wrong");
+  std::string text = RenderSchema(contract_, SchemaFormat::kAvro);
+  const std::string right = R"("name":"detection_oid","type":"long")";
+  text.replace(text.find(right), right.size(), R"("name":"detection_oid","type":"string")");
+  ASSERT_TRUE(client_->Register(subject, SchemaFormat::kAvro, text));
+  const Status agreed = Agree(*client_, subject, contract_, SchemaFormat::kAvro);
+  ASSERT_FALSE(agreed);
+  EXPECT_EQ(agreed.error().kind, ErrorKind::kFailedPrecondition);
+  EXPECT_NE(agreed.error().message.find("`detection_oid` is int64, required in the contract and string in the schema"), std::string::npos)
+      << agreed.error().message;
+}
+
+TEST_F(RegistryTest, RecordsAreReadByTheirIds) {
+  const std::string subject = Subject("events");
+  ASSERT_TRUE(Agree(*client_, subject, contract_, SchemaFormat::kAvro));
+  const std::uint32_t id = (*client_->Latest(subject))->id;
+  RegistrySource source(*client_, contract_);
+  gate::Decoder decoder(contract_, {});
+  gate::Decoded decoded;
+  const std::string avro = Wire(id, std::string("\x02\x04\x06\x0cperson\x80\xa0\xf0\x8e\xf9\x62", 16));
+  const std::string unknown = Wire(4'000'000'000U, "x");
+  const std::vector<std::string_view> values = {avro, unknown};
+  const Status read = decoder.DecodeWire(values, source, decoded);
+  ASSERT_TRUE(read) << read.error().ToString();
+  ASSERT_EQ(decoded.rows.rows, 1U) << decoded.rejects.at(0).cause;
+  EXPECT_EQ(decoded.rows.columns[2].int64s[0], 3);
+  EXPECT_EQ(decoded.rows.columns[3].strings[0], "person");
+  ASSERT_EQ(decoded.rejects.size(), 1U);
+  EXPECT_EQ(decoded.rejects[0].verdict, Verdict::kMalformed);
+  EXPECT_NE(decoded.rejects[0].cause.find("4000000000"), std::string::npos) << decoded.rejects[0].cause;
+}
+
+TEST_F(RegistryTest, WithoutTheRegistryNothingIsJudgedAndLaterEverythingIs) {
+  const std::string subject = Subject("later");
+  ASSERT_TRUE(Agree(*client_, subject, contract_, SchemaFormat::kJson));
+  const std::uint32_t id = (*client_->Latest(subject))->id;
+  auto fresh = RegistryClient::Make({.url = Engine::Get().url(), .timeout = std::chrono::seconds(2), .attempts = 1});
+  ASSERT_TRUE(fresh);
+  RegistrySource source(**fresh, contract_);
+  gate::Decoder decoder(contract_, {});
+  gate::Decoded decoded;
+  const std::string record =
+      Wire(id, R"({"geographical_location_oid":1,"video_camera_oid":2,"detection_oid":3,"item_name":"a","timestamp_detected":4})");
+  const std::vector<std::string_view> values = {record};
+  ASSERT_TRUE(client_->ById(id));
+  Engine::Get().Run("stop");
+  const Status refused = decoder.DecodeWire(values, source, decoded);
+  EXPECT_TRUE(client_->ById(id)) << "a schema that was read once needs no registry";
+  Engine::Get().Run("start");
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind, ErrorKind::kUnavailable) << refused.error().ToString();
+  EXPECT_NE(refused.error().message.find(Engine::Get().url()), std::string::npos) << refused.error().message;
+  // It keeps its schemas in memory: after the restart ours is registered again.
+  ASSERT_TRUE(Agree(*client_, subject, contract_, SchemaFormat::kJson));
+  const std::uint32_t again = (*client_->Latest(subject))->id;
+  const std::string anew = Wire(again, std::string_view(record).substr(5));
+  const std::vector<std::string_view> others = {anew};
+  const Status read = decoder.DecodeWire(others, source, decoded);
+  ASSERT_TRUE(read) << read.error().ToString();
+  EXPECT_EQ(decoded.rows.rows, 1U);
+}
+
+}  // namespace
+}  // namespace sightline::registry
