@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <thread>
+#include <utility>
 
 #include "connectors/kafka/record_reader.h"
 #include "connectors/kafka/snapshot_objects.h"
@@ -104,7 +105,7 @@ class TransactionCommitLog final : public flow::CommitLog {
     return snapshots_.Sweep();
   }
 
-  const std::optional<flow::Recovered>& recovered() const override { return recovered_; }
+  std::optional<flow::Recovered> TakeRecovered() override { return std::exchange(recovered_, std::nullopt); }
   flow::ReadIdRun id_run_reader() override { return snapshots_.id_run_reader(); }
   std::vector<std::int64_t> ends() const override { return ends_; }
   // Nobody sees what was not committed: there is nothing to cut.

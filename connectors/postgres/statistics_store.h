@@ -20,7 +20,7 @@ struct StatisticsOptions {
 };
 
 // The statistics store in a Postgres database, which any number of processes may fill and read at the same time: the positions of a
-// partition are locked for the transaction that moves them. Layout: layout.h; reasons: docs/adr/0010.
+// partition are locked for the transaction that moves them. Layout: layout.h; reasons: docs/adr/0012.
 //
 // Opening connects nowhere: a server that is away makes calls fail with kUnavailable until it is back, and nothing else. The first call
 // after a connection brings the layout up to this version and compares what is there with what was made. On top of the port's errors:
