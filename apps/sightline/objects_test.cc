@@ -52,7 +52,7 @@ TEST_F(ObjectsTest, LocalFilesServeReferences) {
   Objects objects(config, runtime_, stores::FileObjectStore::Access::kOwn);
   stores::ObjectStore& store = **objects.Configured();
   EXPECT_EQ(store.location(), test_.directory + "/data/objects");
-  flow::ReferenceStore kept(test_.files, test_.directory + "/kept");
+  flow::FileReferenceStore kept(test_.files, test_.directory + "/kept");
   flow::ReferenceCatalog catalog;
   ReferenceLoader loader(config, runtime_, objects, kept, catalog);
   const auto missing = loader.LoadAll(ReferenceLoader::Tables::kReadOnce);

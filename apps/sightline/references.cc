@@ -28,7 +28,7 @@ struct Fetched {
 Result<Fetched> Fetch(const config::ReferenceConfig& reference, const runtime::Runtime& runtime, const Source& source) {
   Fetched fetched;
   if (reference.postgres) {
-    SL_ASSIGN_OR_RETURN(const std::string lines, postgres::ReadTableOnce(FollowerOptionsOf(reference, ""), runtime.clock));
+    SL_ASSIGN_OR_RETURN(const std::string lines, postgres::ReadTableOnce(FollowerOptionsOf(reference, "", Sharing::kNobody), runtime.clock));
     SL_ASSIGN_OR_RETURN(fetched.rows, stores::ReadReferenceLines(reference.postgres->table, lines, reference.contract));
   } else if (source.store == nullptr) {
     SL_ASSIGN_OR_RETURN(fetched.rows, stores::ReadReference(runtime.files, reference.from, reference.contract));
@@ -62,6 +62,13 @@ Result<flow::ReferenceHandle> ReferenceLoader::InstallKept(const config::Referen
   SL_ASSIGN_OR_RETURN(flow::ReferenceHandle kept, store_.Newest(reference.name, schema, schema.Find(reference.key)));
   if (kept != nullptr) catalog_.Install(kept);
   return kept;
+}
+
+Result<flow::ReferenceHandle> ReferenceLoader::TakeUpNewer(const config::ReferenceConfig& reference) {
+  const flow::ReferenceHandle active = catalog_.Newest(reference.name);
+  SL_ASSIGN_OR_RETURN(const std::uint64_t newest, store_.NewestVersion(reference.name));
+  if (newest == 0 || (active != nullptr && active->version() >= newest)) return active;
+  return InstallKept(reference);
 }
 
 Result<flow::ReferenceHandle> ReferenceLoader::Reload(const config::ReferenceConfig& reference) {
@@ -99,7 +106,7 @@ Result<std::vector<ReferenceLoader::Outdated>> ReferenceLoader::LoadAll(Tables t
   return outdated;
 }
 
-postgres::FollowerOptions FollowerOptionsOf(const config::ReferenceConfig& reference, const std::string& data) {
+postgres::FollowerOptions FollowerOptionsOf(const config::ReferenceConfig& reference, const std::string& data, Sharing sharing) {
   const config::PostgresReferenceConfig& from = *reference.postgres;
   const std::string name = "sightline_" + reference.name;
   return {.connection = ConnectionOptionsOf(from.url, from.tls, from.connect_timeout, from.statement_timeout),
@@ -109,6 +116,7 @@ postgres::FollowerOptions FollowerOptionsOf(const config::ReferenceConfig& refer
           .publication = from.publication.empty() ? name : from.publication,
           .schema = reference.contract.schema,
           .state_file = data + "/references/" + reference.name + ".postgres",
+          .shared = sharing == Sharing::kProcesses,
           .lag_bytes_max = from.lag_max,
           .heartbeat = from.heartbeat};
 }
@@ -117,6 +125,7 @@ Result<std::unique_ptr<FollowedReferences>> FollowedReferences::Start(const conf
                                                                       const std::string& data, ReferenceLoader& loader,
                                                                       const ops::Log& log) {
   auto followed = std::make_unique<FollowedReferences>();
+  const Sharing sharing = config.drivers.bus.type == config::BusType::kKafka ? Sharing::kProcesses : Sharing::kNobody;
   for (const config::ReferenceConfig& reference : config.references) {
     if (!reference.postgres) continue;
     SL_TRY(runtime.files.CreateDirectories(data + "/references"));
@@ -128,7 +137,7 @@ Result<std::unique_ptr<FollowedReferences>> FollowedReferences::Start(const conf
       return {};
     };
     SL_ASSIGN_OR_RETURN(followed->followers_[reference.name],
-                        postgres::ReferenceFollower::Start(runtime, FollowerOptionsOf(reference, data), take, log.For("references")));
+                        postgres::ReferenceFollower::Start(runtime, FollowerOptionsOf(reference, data, sharing), take, log.For("references")));
     if (kept == nullptr) {
       SL_TRY(followed->followers_[reference.name]->AwaitFirst(reference.postgres->connect_timeout + reference.postgres->statement_timeout));
     }

@@ -40,6 +40,8 @@ class ReferenceLoader {
   Result<flow::ReferenceHandle> Reload(const config::ReferenceConfig& reference);
   // Rows that somebody else read.
   Result<flow::ReferenceHandle> Install(const config::ReferenceConfig& reference, ColumnBatch rows);
+  // Puts a version in effect that another process made since; the version in effect, null when there is none.
+  Result<flow::ReferenceHandle> TakeUpNewer(const config::ReferenceConfig& reference);
   // The version that is kept from before, now in effect; null when none is.
   Result<flow::ReferenceHandle> InstallKept(const config::ReferenceConfig& reference);
 
@@ -66,7 +68,9 @@ class FollowedReferences {
  private:
   std::map<std::string, std::unique_ptr<postgres::ReferenceFollower>> followers_;
 };
-postgres::FollowerOptions FollowerOptionsOf(const config::ReferenceConfig& reference, const std::string& data);
+// Who else follows with the same slot.
+enum class Sharing : std::uint8_t { kNobody, kProcesses };
+postgres::FollowerOptions FollowerOptionsOf(const config::ReferenceConfig& reference, const std::string& data, Sharing sharing);
 
 // Kept versions of the plan's references, for input that is processed again. Both must outlive the answer.
 flow::ReferenceVersions VersionsOf(flow::ReferenceStore& store, const flow::Plan& plan);

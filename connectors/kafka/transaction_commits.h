@@ -28,6 +28,7 @@ class TransactionCommitLogs final : public flow::CommitLogs {
   TransactionCommitLogs(KafkaBus& bus, stores::ObjectStore& objects, runtime::Failpoints& failpoints, Settings settings)
       : bus_(bus), objects_(objects), failpoints_(failpoints), settings_(std::move(settings)) {}
   Result<std::unique_ptr<flow::CommitLog>> Open(const flow::CommitPlace& place) override;
+  Result<std::optional<flow::CommittedState>> Read(const flow::CommitPlace& place) override;
 
  private:
   KafkaBus& bus_;

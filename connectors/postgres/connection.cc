@@ -68,6 +68,7 @@ Error ToError(std::string_view sqlstate, std::string_view message, const Connect
   }
   if (sqlstate == "57014") return {ErrorKind::kDeadlineExceeded, text + code + "; ask for less, or raise statement_timeout"};
   if (sqlstate == "25P03" || sqlstate == "55P03" || family == "40") return {ErrorKind::kUnavailable, text + code};
+  if (sqlstate == "55006") return {ErrorKind::kAlreadyExists, text + code};  // in use: somebody holds the slot
   if (sqlstate == "25006") {
     return {ErrorKind::kUnavailable, text + code + ": the server is read only; connect to the primary (target_session_attrs=read-write)"};
   }

@@ -14,6 +14,7 @@ using std::chrono::nanoseconds;
 
 constexpr milliseconds kBackoffMin{100};
 constexpr milliseconds kBackoffMax{10'000};
+constexpr milliseconds kStandBy{1'000};
 constexpr milliseconds kListen{100};
 constexpr std::uint64_t kStateBytesMax = 4ULL << 30;
 constexpr std::int64_t kYear2000Us = 946'684'800'000'000;
@@ -64,6 +65,11 @@ class ReferenceFollower::Session {
   Result<bool> Resume(const TableDescription& description) {
     const FollowerOptions& options = f_.options_;
     SL_ASSIGN_OR_RETURN(const std::optional<SlotState> slot, ReadSlot(*connection_, options));
+    if (slot && slot->active) {
+      return Fail(ErrorKind::kAlreadyExists, "the replication slot " + options.slot +
+                                                 " is in use by somebody else: each server needs a slot of its own (references." +
+                                                 options.reference + ".postgres.slot)");
+    }
     auto bytes = runtime::ReadFile(f_.runtime_.files, options.state_file, kStateBytesMax);
     std::string why;
     if (bytes) {
@@ -92,16 +98,11 @@ class ReferenceFollower::Session {
       f_.log_.Warning("a followed reference is read whole again", {{"reference", options.reference}, {"why", why}});
     } else if (bytes.error().kind != ErrorKind::kNotFound) {
       return std::unexpected(std::move(bytes).error());
-    } else if (slot && !slot->active) {
+    } else if (slot) {
       f_.log_.Warning("the replication slot is there and nothing is kept here of it: it is made anew",
                       {{"reference", options.reference}, {"slot", options.slot}});
     }
     if (slot) {
-      if (slot->active) {
-        return Fail(ErrorKind::kAlreadyExists, "the replication slot " + options.slot +
-                                                   " is in use by somebody else: each server needs a slot of its own (references." +
-                                                   options.reference + ".postgres.slot)");
-      }
       const std::vector<Parameter> parameters = {Parameter::Text(options.slot)};
       SL_TRY(connection_->Query("SELECT pg_drop_replication_slot($1::name)", parameters));
     }
@@ -208,6 +209,7 @@ class ReferenceFollower::Session {
     }
     f_.Note([&](FollowerStatus& status) {
       status.following = true;
+      status.standing_by = false;
       status.error = taken ? std::nullopt : std::optional(taken.error().message);
       if (taken) ++status.versions;
     });
@@ -305,7 +307,7 @@ FollowerStatus ReferenceFollower::status() const {
 
 Status ReferenceFollower::AwaitFirst(milliseconds patience) {
   std::unique_lock lock(mutex_);
-  if (changed_.wait_for(lock, patience, [this] { return status_.versions > 0; })) return {};
+  if (changed_.wait_for(lock, patience, [this] { return status_.versions > 0 || status_.standing_by; })) return {};
   return Fail(ErrorKind::kUnavailable, "reference " + options_.reference + ": " + status_.error.value_or("its table was not read in time"));
 }
 
@@ -323,11 +325,17 @@ void ReferenceFollower::Run(const std::stop_token& stop) {
     // One that worked for a while begins anew at once.
     if (runtime_.clock.MonotonicNs() - start > Ns(kBackoffMax)) backoff = milliseconds(0);
     backoff = std::clamp(backoff * 2, kBackoffMin, kBackoffMax);
+    const bool taken = options_.shared && ended.error().kind == ErrorKind::kAlreadyExists;
     Note([&](FollowerStatus& status) {
       status.following = false;
-      status.error = ended.error().ToString();
+      status.standing_by = taken;
+      status.error = taken ? std::nullopt : std::optional(ended.error().ToString());
     });
-    if (const std::string text = ended.error().ToString(); text != said) {
+    if (taken) {
+      if (said != options_.slot) log_.Info("another process follows a reference; this one stands by", {{"reference", options_.reference}});
+      said = options_.slot;
+      backoff = kStandBy;
+    } else if (const std::string text = ended.error().ToString(); text != said) {
       log_.Warning("a reference cannot be followed and is tried again; the version in effect stays",
                    {{"reference", options_.reference}, {"error", text}});
       said = text;

@@ -28,6 +28,7 @@ struct FollowerOptions {
   std::string publication{};
   Schema schema{};            // of the contract
   std::string state_file{};   // where rows and position are kept
+  bool shared = false;        // several processes of ours share the slot: one follows, the others stand by
   std::uint64_t lag_bytes_max = 1ULL << 30;
   std::chrono::milliseconds heartbeat{10'000};
   // Changes that come close together make one version: those of `gather`, and no two versions within `between`.
@@ -37,7 +38,8 @@ struct FollowerOptions {
 
 struct FollowerStatus {
   bool following = false;                // connected, and everything up to a moment ago is in effect
-  std::optional<std::string> error{};    // while it is not, or while the rows are refused
+  bool standing_by = false;              // another process follows with the same slot; this one does when it goes
+  std::optional<std::string> error{};    // while it is neither, or while the rows are refused
   std::int64_t slot_lag_bytes = 0;       // of the server's log that wait for us, when last looked at
   bool slot_lag_alarm = false;           // more than lag_bytes_max
   std::uint64_t snapshots = 0;           // since the start
@@ -47,8 +49,9 @@ struct FollowerStatus {
 
 // Follows a table of a Postgres database: a consistent snapshot first, then every change by logical replication (pgoutput). Rows and the
 // position they belong to are kept in a file before the server is told so; a restart goes on from there, and the server keeps its log
-// meanwhile. A slot that is gone, of another server or behind what the server still has is said, and a new snapshot is taken. A thread of
-// its own; after an error it tries again with a pause that doubles up to ten seconds.
+// meanwhile. A slot that is gone, of another server or behind what the server still has is said, and a new snapshot is taken. A slot that
+// another process has is left to it until it goes. A thread of its own; after an error it tries again with a pause that doubles up to ten
+// seconds.
 class ReferenceFollower {
  public:
   // Gets the table as lines of JSON (see FollowedTable::Lines), from the follower's thread. An error means that the rows break the
@@ -62,7 +65,7 @@ class ReferenceFollower {
   ReferenceFollower(const ReferenceFollower&) = delete;
   ReferenceFollower& operator=(const ReferenceFollower&) = delete;
 
-  // Waits until a first version was taken; the last error when `patience` is over.
+  // Waits until a first version was taken, here or by who has the slot; the last error when `patience` is over.
   Status AwaitFirst(std::chrono::milliseconds patience);
   FollowerStatus status() const;
 

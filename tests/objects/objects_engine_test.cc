@@ -113,7 +113,7 @@ TEST_F(ObjectsTest, AReferenceIsReadFromAnObjectAndFoundChanged) {
     const auto store = objects.Find(**url);
     ASSERT_OK(store);
     ASSERT_OK((*store)->Put((*url)->key, Locations("First")));
-    flow::ReferenceStore kept(test_.files, test_.directory + "/kept" + std::to_string(from.size()));
+    flow::FileReferenceStore kept(test_.files, test_.directory + "/kept" + std::to_string(from.size()));
     flow::ReferenceCatalog catalog;
     ReferenceLoader loader(config, test_.files, objects, kept, catalog);
     const auto loaded = loader.LoadAll();
@@ -144,7 +144,7 @@ TEST_F(ObjectsTest, AReferenceIsReadFromAnObjectAndFoundChanged) {
 
 TEST_F(ObjectsTest, AServerStartsWithTheTableItReadLastWhenTheServiceIsDown) {
   const config::Config config = Load(Config("objects:references/kept.csv"));
-  flow::ReferenceStore kept(test_.files, test_.directory + "/kept");
+  flow::FileReferenceStore kept(test_.files, test_.directory + "/kept");
   {
     Objects objects(config, runtime_, stores::FileObjectStore::Access::kOwn);
     ASSERT_OK((*objects.Configured())->Put("references/kept.csv", Locations("First")));
@@ -163,7 +163,7 @@ TEST_F(ObjectsTest, AServerStartsWithTheTableItReadLastWhenTheServiceIsDown) {
   EXPECT_EQ(loaded->front().error.kind, ErrorKind::kUnavailable);
   EXPECT_NE(catalog.Newest("locations"), nullptr);
   // Without one it cannot begin.
-  flow::ReferenceStore nothing(test_.files, test_.directory + "/nothing");
+  flow::FileReferenceStore nothing(test_.files, test_.directory + "/nothing");
   flow::ReferenceCatalog empty;
   EXPECT_KIND(ReferenceLoader(down, test_.files, objects, nothing, empty).LoadAll(), kUnavailable);
 }

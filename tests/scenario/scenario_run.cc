@@ -365,7 +365,7 @@ class World {
   const flow::Plan& plan_;
   Pace pace_;
   bus::testing::SimulatedLog log_;
-  flow::ReferenceStore store_;
+  flow::FileReferenceStore store_;
   app::Objects objects_;
   std::unique_ptr<flow::ReferenceCatalog> catalog_;
   std::unique_ptr<app::ReferenceLoader> loader_;

@@ -60,7 +60,7 @@ Status World::Start() {
   }
   SL_TRY(bus->EnsureTopic(scenario_.input));
   SL_TRY(flow::EnsureOwnedTopics(*bus, scenario_.plan(), scenario_.owned));
-  references_ = std::make_unique<flow::ReferenceStore>(files, std::string(kData) + "/references");
+  references_ = std::make_unique<flow::FileReferenceStore>(files, std::string(kData) + "/references");
   catalog_ = std::make_unique<flow::ReferenceCatalog>();
   SL_ASSIGN_OR_RETURN(flow::ReferenceHandle newest, references_->Newest(kReference, scenario_.reference_schema(), 0));
   if (newest) catalog_->Install(std::move(newest));

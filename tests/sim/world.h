@@ -86,7 +86,7 @@ class World {
   Checks& checks_;
   Trace& trace_;
   std::uint64_t process_ = 0;
-  std::unique_ptr<flow::ReferenceStore> references_;
+  std::unique_ptr<flow::FileReferenceStore> references_;
   std::unique_ptr<flow::ReferenceCatalog> catalog_;
   std::unique_ptr<flow::TaskContext> context_;
   std::unique_ptr<flow::IdleTicker> ticker_;

@@ -55,7 +55,7 @@ std::vector<Finding> Examine(const Context& context, const std::string& given) {
   for (const config::ReferenceConfig& reference : config.references) {
     if (reference.postgres) {
       AddChecks(findings, "reference " + reference.name,
-                postgres::ExamineReference(FollowerOptionsOf(reference, config.data), context.world.clock));
+                postgres::ExamineReference(FollowerOptionsOf(reference, config.data, Sharing::kNobody), context.world.clock));
     } else {
       findings.push_back(ExamineReference(context.world, reference, objects));
     }

@@ -68,7 +68,7 @@ Result<Exit> RunPipeline(Context& context, const RunOptions& options) {
   SL_ASSIGN_OR_RETURN(const std::unique_ptr<Scratch> scratch, Scratch::Make(files));
   runtime::Failpoints failpoints;
   const runtime::Runtime runtime{context.world.clock, files, failpoints};
-  flow::ReferenceStore store(files, scratch->path() + "/references");
+  flow::FileReferenceStore store(files, scratch->path() + "/references");
   flow::ReferenceCatalog catalog;
   Objects objects(config, runtime, stores::FileObjectStore::Access::kRead);
   SL_TRY(ReferenceLoader(config, runtime, objects, store, catalog).LoadAll(ReferenceLoader::Tables::kReadOnce));

@@ -34,16 +34,19 @@ Result<std::optional<flow::StartAt>> ParseFrom(const std::string& text) {
               "--from takes now, earliest or raw:TIME (as 2026-01-31T12:00:00Z, or in ms since 1970), not '" + text + "'");
 }
 
-Result<Exit> Up(Context& context, const std::string& file, std::int64_t threads, const std::string& start) {
+Result<Exit> Up(Context& context, const std::string& file, std::int64_t threads, const std::string& start, const std::string& names) {
   SL_ASSIGN_OR_RETURN(const auto from, ParseFrom(start));
+  SL_ASSIGN_OR_RETURN(const Roles roles, ParseRoles(names));
   SL_ASSIGN_OR_RETURN(const config::Config config, context.LoadConfig(file));
   const InterruptScope interrupt;
   SL_ASSIGN_OR_RETURN(const std::unique_ptr<Server> server,
-                      Server::Start(context, config, {.threads = static_cast<int>(threads), .from = from}));
-  SL_ASSIGN_OR_RETURN(const std::string link, server->SignInLink());
-  context.out() << "sightline runs at " << server->url() << "\n"
-                << "sign in once within 5 minutes: " << link << "\n"
-                << "for programs: the token is in " << config.data << "/admin.token\n"
+                      Server::Start(context, config, {.threads = static_cast<int>(threads), .from = from, .roles = roles}));
+  context.out() << "sightline runs at " << server->url() << (roles.all() ? "" : " as " + roles.ToString()) << "\n";
+  if (roles.serve) {
+    SL_ASSIGN_OR_RETURN(const std::string link, server->SignInLink());
+    context.out() << "sign in once within 5 minutes: " << link << "\n";
+  }
+  context.out() << "for programs: the token is in " << config.data << "/admin.token\n"
                 << std::flush;
   while (!interrupt.requested()) context.world.sleep(kLook);
   SL_TRY(server->Stop());
@@ -57,6 +60,7 @@ void AddUp(CommandLine& line) {
     std::string file;
     std::int64_t threads = 0;
     std::string from;
+    std::string roles;
   };
   const auto options = std::make_shared<Options>();
   line.Add("up", "Runs the server until SIGTERM or Ctrl-C", Group::kRun)
@@ -68,8 +72,11 @@ void AddUp(CommandLine& line) {
       .Option("--from WHERE", &options->from,
               "where pipelines begin that were changed since the data was written: now, earliest, or raw:TIME; their earlier results "
               "stay until the new ones have caught up")
+      .Option("--roles LIST", &options->roles,
+              "what this process does, of ingest, gate, flow and serve; else all. Processes on one Kafka share the work: docs/workers.md")
+      .Example("sightline up presets/top-items/kafka-s3-postgres.yaml --roles flow --data ./worker-2", "one more worker")
       .Example("sightline up presets/top-items/sightline.yaml --data ./data", "the preset that ships")
-      .Run([options](Context& context) { return Up(context, options->file, options->threads, options->from); });
+      .Run([options](Context& context) { return Up(context, options->file, options->threads, options->from, options->roles); });
 }
 
 }  // namespace sightline::app

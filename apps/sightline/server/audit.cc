@@ -49,25 +49,31 @@ Result<Counted> CountRecords(bus::Bus& bus, const std::string& pipeline, const T
 using Origins = std::map<std::int32_t, std::int64_t>;
 
 // Calls `take` with every record of a topic that readers see, from where the pipeline's generation began.
-Status ForEach(bus::Bus& bus, const std::string& topic, const Origins& origins, const std::function<Status(std::string_view)>& take) {
-  SL_ASSIGN_OR_RETURN(const bus::TopicInfo info, bus.Describe(topic));
+Status ForEach(const AuditSource& source, const std::string& topic, const Origins& origins,
+               const std::function<Status(std::string_view)>& take) {
+  SL_ASSIGN_OR_RETURN(const bus::TopicInfo info, source.bus.Describe(topic));
   for (std::size_t p = 0; p < info.partitions.size(); ++p) {
     const Partition partition(static_cast<std::int32_t>(p));
     const auto origin = origins.find(partition.value);
-    const Offset from = std::max(info.partitions[p].start, Offset(origin == origins.end() ? 0 : origin->second));
-    SL_ASSIGN_OR_RETURN(const std::unique_ptr<bus::Reader> reader, bus.OpenReader({topic, partition}, from));
+    const std::int64_t before = origin == origins.end() ? 0 : origin->second;
+    const bool dense = source.offsets == AuditSource::Offsets::kDense;
+    const Offset from = dense ? std::max(info.partitions[p].start, Offset(before)) : info.partitions[p].start;
+    std::int64_t skip = dense ? 0 : before;
+    SL_ASSIGN_OR_RETURN(const std::unique_ptr<bus::Reader> reader, source.bus.OpenReader({topic, partition}, from));
     for (;;) {
       SL_ASSIGN_OR_RETURN(const std::optional<bus::Batch> batch, reader->Next());
       if (!batch) break;
-      for (std::string_view value : batch->values) SL_TRY(take(value));
+      for (std::string_view value : batch->values) {
+        if (skip-- <= 0) SL_TRY(take(value));
+      }
     }
   }
   return {};
 }
 
-Result<Verdicts> CountDeadLetters(bus::Bus& bus, const std::string& topic, const Origins& origins) {
+Result<Verdicts> CountDeadLetters(const AuditSource& source, const std::string& topic, const Origins& origins) {
   Verdicts counts{};
-  const Status read = ForEach(bus, topic, origins, [&](std::string_view value) -> Status {
+  const Status read = ForEach(source, topic, origins, [&](std::string_view value) -> Status {
     SL_ASSIGN_OR_RETURN(const DeadLetter letter, DecodeDeadLetter(value));
     ++counts[static_cast<std::size_t>(letter.reason)];
     return {};
@@ -122,13 +128,13 @@ Result<PipelineAudit> AuditPipeline(const AuditSource& source, const flow::Pipel
     audit.replayed += replayed[v];
     Expect(audit, "replayed " + std::string(kVerdictNames[v]), replayed[v], audit.counters.replayed[v], audit.dropped);
   }
-  SL_ASSIGN_OR_RETURN(const auto own, CountDeadLetters(source.bus, flow::Plan::DeadLetterTopic(pipeline.name), letters_from));
+  SL_ASSIGN_OR_RETURN(const auto own, CountDeadLetters(source, flow::Plan::DeadLetterTopic(pipeline.name), letters_from));
   for (const Verdict verdict : {Verdict::kLate, Verdict::kFuture, Verdict::kMalformed, Verdict::kInvalid, Verdict::kStateLimit}) {
     const auto v = static_cast<std::size_t>(verdict);
     audit.dead_letters += own[v];
     Expect(audit, "dead letters " + std::string(VerdictName(verdict)), own[v], audit.counters.verdicts[v]);
   }
-  const Status read = ForEach(source.bus, flow::Plan::ResultsTopic(pipeline.name), results_from, [&](std::string_view value) -> Status {
+  const Status read = ForEach(source, flow::Plan::ResultsTopic(pipeline.name), results_from, [&](std::string_view value) -> Status {
     ResultRecord record;
     SL_TRY(DecodeResult(value, pipeline.shape.schema, record));
     if (!record.closed) audit.result_rows += record.rows.rows;
@@ -136,7 +142,7 @@ Result<PipelineAudit> AuditPipeline(const AuditSource& source, const flow::Pipel
   });
   SL_TRY(read);
   if (audit.gone == 0) Expect(audit, "result rows", audit.result_rows, audit.result_rows_said);
-  SL_ASSIGN_OR_RETURN(const auto refused, CountDeadLetters(source.bus, DeadLetterTopic(dataset.name), {}));
+  SL_ASSIGN_OR_RETURN(const auto refused, CountDeadLetters(source, DeadLetterTopic(dataset.name), {}));
   for (std::size_t v = 0; v < kVerdicts; ++v) {
     audit.refused_at_ingest += refused[v];
     audit.counters.verdicts[v] += refused[v];
@@ -199,8 +205,12 @@ Result<AuditReport> Audit(const AuditSource& source) {
   return report;
 }
 
-Result<AuditReport> Audit(DataPlane& plane, const flow::Plan& plan, const runtime::Clock&) {
-  return Audit({.bus = plane.bus(), .plan = plan, .tasks = [&plane] { return plane.tasks(); }});
+Result<AuditReport> Audit(DataPlane& plane, const flow::Plan& plan) {
+  if (plane.log() != nullptr) return Audit({.bus = plane.bus(), .plan = plan, .tasks = [&plane] { return plane.tasks(); }});
+  return Audit({.bus = plane.bus(),
+                .plan = plan,
+                .tasks = [&plane] { return plane.Recount(); },
+                .offsets = AuditSource::Offsets::kWithGaps});
 }
 
 }  // namespace sightline::app

@@ -40,11 +40,13 @@ struct AuditSource {
   std::function<Result<std::vector<flow::TaskStatus>>()> tasks;
   // Whether records may come in while it counts.
   enum class Log : std::uint8_t { kStill, kMoving } log = Log::kMoving;
+  // Whether offsets count records: those of a topic that transactions write have gaps.
+  enum class Offsets : std::uint8_t { kDense, kWithGaps } offsets = Offsets::kDense;
 };
 
 // Reads the topics from their beginning and compares; while records keep coming it waits for a moment where all positions
 // belong together, some seconds at most. Blocks.
 Result<AuditReport> Audit(const AuditSource& source);
-Result<AuditReport> Audit(DataPlane& plane, const flow::Plan& plan, const runtime::Clock& clock);
+Result<AuditReport> Audit(DataPlane& plane, const flow::Plan& plan);
 
 }  // namespace sightline::app

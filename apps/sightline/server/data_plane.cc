@@ -1,11 +1,18 @@
 #include "apps/sightline/server/data_plane.h"
 
 #include <algorithm>
+#include <array>
+
+#include <unistd.h>
+
+#include <sightline/build_info.h>
 
 #include "apps/sightline/kafka.h"
 #include "apps/sightline/plan_input.h"
+#include "apps/sightline/server/sharing.h"
 #include "apps/sightline/server/statistics_retention.h"
 #include "apps/sightline/statistics.h"
+#include "sightline/flow/recount.h"
 #include "sightline/runtime/random.h"
 
 namespace sightline::app {
@@ -21,9 +28,7 @@ constexpr int kReferencePollRounds = 5;
 DataPlane::DataPlane(const Settings& settings)
     : settings_(settings),
       directory_(settings.config.data),
-      reference_store_(settings.runtime.files, directory_ + "/references"),
-      objects_(settings.config, settings.runtime, stores::FileObjectStore::Access::kOwn),
-      reference_loader_(settings.config, settings.runtime, objects_, reference_store_, catalog_) {}
+      objects_(settings.config, settings.runtime, stores::FileObjectStore::Access::kOwn) {}
 
 Result<std::unique_ptr<DataPlane>> DataPlane::Open(const Settings& settings) {
   std::unique_ptr<DataPlane> plane(new DataPlane(settings));
@@ -36,17 +41,38 @@ Status DataPlane::Start() {
   SL_TRY(runtime.files.CreateDirectories(directory_));
   SL_TRY(OpenBus());
   SL_TRY(MakeTopics());
-  SL_ASSIGN_OR_RETURN(const std::vector<ReferenceLoader::Outdated> outdated, reference_loader_.LoadAll(ReferenceLoader::Tables::kLeaveOut));
+  SL_TRY(OpenReferences());
+  SL_ASSIGN_OR_RETURN(statistics_, OpenStatistics(settings_.config, directory_, runtime));
+  if (settings_.roles.flow || settings_.roles.serve) SL_TRY(MakeContext());
+  if (settings_.roles.flow) {
+    SL_TRY(EnsureStatistics());
+    SL_TRY(StartEngine());
+    StartSinks();
+    if (kafka_ != nullptr) SL_TRY(JoinWorkers());
+  }
+  if (settings_.roles.serve && settings_.live != nullptr) SL_TRY(FollowLive());
+  if (kafka_ != nullptr) SL_TRY(StartMonitoring());
+  watcher_ = std::thread([this] { Housekeep(); });
+  return {};
+}
+
+// Where several processes work, versions of references are kept where all find them.
+Status DataPlane::OpenReferences() {
+  if (kafka_ == nullptr) {
+    reference_store_ = std::make_unique<flow::FileReferenceStore>(settings_.runtime.files, directory_ + "/references");
+  } else {
+    SL_ASSIGN_OR_RETURN(stores::ObjectStore* const objects, objects_.Configured());
+    reference_store_ = std::make_unique<flow::ObjectReferenceStore>(*objects, "references");
+  }
+  reference_loader_ = std::make_unique<ReferenceLoader>(settings_.config, settings_.runtime, objects_, *reference_store_, catalog_);
+  if (!settings_.roles.flow && !settings_.roles.serve) return {};
+  SL_ASSIGN_OR_RETURN(const std::vector<ReferenceLoader::Outdated> outdated, reference_loader_->LoadAll(ReferenceLoader::Tables::kLeaveOut));
   for (const ReferenceLoader::Outdated& of : outdated) {
     settings_.log.Warning("a reference can't be read; the version read last is in effect",
                           {{"reference", of.reference}, {"error", of.error.message}});
   }
-  SL_ASSIGN_OR_RETURN(followed_, FollowedReferences::Start(settings_.config, runtime, directory_, reference_loader_, settings_.log));
-  SL_ASSIGN_OR_RETURN(statistics_, OpenStatistics(settings_.config, directory_, runtime));
-  SL_TRY(EnsureStatistics());
-  SL_TRY(StartEngine());
-  StartSinks();
-  watcher_ = std::thread([this] { Housekeep(); });
+  if (!settings_.roles.flow) return {};
+  SL_ASSIGN_OR_RETURN(followed_, FollowedReferences::Start(settings_.config, settings_.runtime, directory_, *reference_loader_, settings_.log));
   return {};
 }
 
@@ -94,10 +120,12 @@ Status DataPlane::MakeTopics() {
   bus::TopicSpec owned;
   owned.segment_bytes = kOwnedSegmentBytes;
   owned.durability = bus::Durability::kOs;  // commits sync
+  if (kafka_ != nullptr) SL_TRY(flow::EnsureEarlyTopics(*bus_, settings_.plan, {}));
   return flow::EnsureOwnedTopics(*bus_, settings_.plan, owned);
 }
 
-Status DataPlane::StartEngine() {
+// What pipelines work in, and what they have committed is looked at with.
+Status DataPlane::MakeContext() {
   const flow::Plan& plan = settings_.plan;
   const config::Config& config = settings_.config;
   SL_TRY(settings_.runtime.files.CreateDirectories(directory_ + "/state"));
@@ -108,7 +136,7 @@ Status DataPlane::StartEngine() {
                         .bus = *bus_,
                         .plan = plan,
                         .references = catalog_,
-                        .versions = VersionsOf(reference_store_, plan),
+                        .versions = VersionsOf(*reference_store_, plan),
                         .directory = directory_ + "/flow",
                         .live = settings_.live,
                         .policy = {.interval = std::min(config.checkpoint.interval, std::chrono::milliseconds(1000)),
@@ -123,10 +151,13 @@ Status DataPlane::StartEngine() {
     commits_ = std::make_unique<kafka::TransactionCommitLogs>(*kafka_, *objects, settings_.runtime.failpoints,
                                                               kafka::TransactionCommitLogs::Settings());
     context_->commits = commits_.get();
-    SL_TRY(flow::EnsureEarlyTopics(*bus_, plan, {}));
     early_ = std::make_unique<flow::EarlyResults>(*bus_, plan);
     context_->live = early_.get();
   }
+  return {};
+}
+
+Status DataPlane::StartEngine() {
   flow::Engine::Options options;
   options.threads = settings_.threads;
   options.all = kafka_ == nullptr;
@@ -135,52 +166,83 @@ Status DataPlane::StartEngine() {
     log.Error("a task stopped and will be opened anew", {{"pipeline", pipeline}, {"partition", partition}, {"error", error.ToString()}});
   };
   SL_ASSIGN_OR_RETURN(engine_, flow::Engine::Start(*context_, std::move(options)));
-  if (settings_.live != nullptr) {
-    std::vector<flow::LiveTail::Of> of{flow::LiveTail::Of::kResults};
-    if (kafka_ != nullptr) of.push_back(flow::LiveTail::Of::kEarly);
-    SL_ASSIGN_OR_RETURN(live_tail_, flow::LiveTailThread::Start(*bus_, plan, *settings_.live, of, [log](const Error& error) {
-                          log.Error("the live board can't be kept up", {{"error", error.ToString()}});
-                        }));
-  }
-  return kafka_ == nullptr ? Status() : JoinWorkers();
+  return {};
 }
 
-// Processes that run the same configuration share the partitions of its datasets. What is done in one place over all partitions goes with
-// the one partition of its results.
-Status DataPlane::JoinWorkers() {
-  const flow::Plan& plan = settings_.plan;
-  std::map<std::string, std::vector<int>> roots;
-  for (std::size_t i = 0; i < plan.pipelines.size(); ++i) {
-    const flow::PipelinePlan& pipeline = plan.pipelines[i];
-    if (pipeline.root != static_cast<int>(i)) continue;
-    const bool merge = pipeline.kind == flow::PipelineKind::kMerge;
-    roots[merge ? flow::Plan::ResultsTopic(pipeline.name) : plan.FindDataset(pipeline.from)->topic].push_back(static_cast<int>(i));
-  }
-  kafka::Membership::Options options;
-  options.group = "flow";
-  for (const auto& [topic, of] : roots) options.topics.push_back(topic);
+Status DataPlane::FollowLive() {
   const ops::Log log = settings_.log.For("flow");
-  const auto each = [roots](const std::vector<TopicPartition>& partitions, const auto& then) {
-    for (const TopicPartition& partition : partitions) {
-      for (const int root : roots.at(partition.topic)) then(root, partition.partition);
-    }
-  };
-  kafka::Membership::Events events;
-  events.acquired = [this, log, each](const std::vector<TopicPartition>& partitions) {
-    for (const TopicPartition& p : partitions) log.Info("works on a partition", {{"topic", p.topic}, {"partition", p.partition.value}});
-    each(partitions, [this](int root, Partition partition) { engine_->Acquire(root, partition); });
-  };
-  events.released = [this, log, each](const std::vector<TopicPartition>& partitions, bool lost) {
-    for (const TopicPartition& p : partitions) {
-      log.Info(lost ? "lost a partition: this process was not heard of in time" : "gives a partition away",
-               {{"topic", p.topic}, {"partition", p.partition.value}});
-    }
-    const auto how = lost ? flow::Engine::Release::kDrop : flow::Engine::Release::kCommit;
-    each(partitions, [this, how](int root, Partition partition) { engine_->GiveUp(root, partition, how); });
-  };
-  events.trouble = [log](const Error& error) { log.Warning("the workers' group can't be kept up", {{"error", error.ToString()}}); };
-  SL_ASSIGN_OR_RETURN(membership_, kafka::Membership::Join(*kafka_, options, std::move(events)));
+  std::vector<flow::LiveTail::Of> of{flow::LiveTail::Of::kResults};
+  if (kafka_ != nullptr) of.push_back(flow::LiveTail::Of::kEarly);
+  SL_ASSIGN_OR_RETURN(live_tail_, flow::LiveTailThread::Start(*bus_, settings_.plan, *settings_.live, of, [log](const Error& error) {
+                        log.Error("the live board can't be kept up", {{"error", error.ToString()}});
+                      }));
   return {};
+}
+
+// What a partition takes along: the work on it, and its results' way into the statistics.
+Status DataPlane::JoinWorkers() {
+  const auto sinks_of = [this](int root, const auto& then) {
+    for (const flow::PipelinePlan& pipeline : settings_.plan.pipelines) {
+      const auto sink = sinks_.find(pipeline.name);
+      if (pipeline.root == root && sink != sinks_.end()) then(*sink->second);
+    }
+  };
+  PartitionEvents events;
+  events.acquired = [this, sinks_of](int root, Partition partition) {
+    engine_->Acquire(root, partition);
+    sinks_of(root, [&](stores::ResultsSinkThread& sink) { sink.Acquire(partition); });
+  };
+  events.released = [this, sinks_of](int root, Partition partition, bool lost) {
+    engine_->GiveUp(root, partition, lost ? flow::Engine::Release::kDrop : flow::Engine::Release::kCommit);
+    sinks_of(root, [&](stores::ResultsSinkThread& sink) { sink.GiveUp(partition); });
+  };
+  SL_ASSIGN_OR_RETURN(membership_, SharePartitions(*kafka_, settings_.plan, std::move(events), settings_.log.For("flow")));
+  return {};
+}
+
+Status DataPlane::StartMonitoring() {
+  Monitoring::Options options;
+  options.listen = settings_.roles.serve || settings_.roles.flow;
+  const auto own = [this, process = std::to_string(runtime::SystemEntropy())] {
+    std::array<char, 256> host{};
+    (void)gethostname(host.data(), host.size() - 1);
+    ProcessReport report;
+    report.process = process;
+    report.host = host.data();
+    report.roles = settings_.roles.ToString();
+    report.version = kVersion;
+    report.at = settings_.runtime.clock.Now();
+    if (engine_ != nullptr) report.tasks = engine_->status();
+    return report;
+  };
+  SL_ASSIGN_OR_RETURN(monitoring_, Monitoring::Start(*bus_, settings_.runtime.clock, own, options, settings_.log.For("monitoring")));
+  return {};
+}
+
+std::vector<flow::TaskStatus> DataPlane::tasks() const {
+  std::vector<flow::TaskStatus> tasks;
+  if (engine_ != nullptr) tasks = engine_->status();
+  if (monitoring_ == nullptr) return tasks;
+  const std::size_t own = tasks.size();
+  for (flow::TaskStatus& task : monitoring_->tasks()) {
+    const auto same = [&](const flow::TaskStatus& other) { return other.pipeline == task.pipeline && other.partition == task.partition; };
+    const auto end = tasks.begin() + static_cast<std::ptrdiff_t>(own);
+    if (std::none_of(tasks.begin(), end, same)) tasks.push_back(std::move(task));
+  }
+  return tasks;
+}
+
+Result<std::vector<flow::TaskStatus>> DataPlane::Recount() {
+  std::vector<flow::TaskStatus> tasks;
+  for (std::size_t i = 0; i < settings_.plan.pipelines.size(); ++i) {
+    const int root = static_cast<int>(i);
+    if (settings_.plan.pipelines[i].root != root || settings_.plan.pipelines[i].kind != flow::PipelineKind::kRoot) continue;
+    for (Partition p(0); p.value < flow::PartitionsOf(settings_.plan, root); ++p.value) {
+      SL_ASSIGN_OR_RETURN(flow::TaskStatus task, flow::Recount(*context_, root, p));
+      tasks.push_back(std::move(task));
+    }
+  }
+  return tasks;
 }
 
 // A store that is away holds up its sinks alone: they make room for their results as soon as they can.
@@ -216,11 +278,13 @@ void DataPlane::StartSinks() {
     stores::ResultsSinkOptions options;
     options.topic = flow::Plan::ResultsTopic(pipeline.name);
     options.group = "statistics." + pipeline.name;
+    options.all = kafka_ == nullptr;
     options.may_activate = [this, ends = InputEnds(pipeline)] {
       const std::vector<flow::TaskStatus> now = tasks();
-      return std::all_of(now.begin(), now.end(), [&](const flow::TaskStatus& task) {
-        const auto end = ends.find({task.pipeline, task.partition});
-        return end == ends.end() || (!task.positions.empty() && task.positions[0] >= end->second);
+      return std::ranges::all_of(ends, [&](const auto& end) {
+        const auto task = std::ranges::find_if(
+            now, [&](const flow::TaskStatus& one) { return one.pipeline == end.first.first && one.partition == end.first.second; });
+        return task != now.end() && !task->positions.empty() && task->positions[0] >= end.second;
       });
     };
     auto sink =
@@ -234,7 +298,7 @@ Result<flow::ReferenceHandle> DataPlane::Reload(const std::string& name) {
   if (reference == nullptr) return Fail(ErrorKind::kNotFound, "there is no reference " + name);
   // Its changes come by themselves.
   if (reference->postgres) return catalog_.Newest(name);
-  return reference_loader_.Reload(*reference);
+  return reference_loader_->Reload(*reference);
 }
 
 // Old results go. A changed source becomes a new version without a restart; a broken one is reported and the version in effect stays.
@@ -246,13 +310,14 @@ void DataPlane::Housekeep() {
     lock.unlock();
     WatchSinks();
     WatchReferences();
+    if (kafka_ != nullptr) TakeUpReferences();
     if (round % kReferencePollRounds != 0) {
       lock.lock();
       continue;
     }
-    retention.Step();
+    if (settings_.roles.flow) retention.Step();
     for (const config::ReferenceConfig& reference : settings_.config.references) {
-      if (reference.postgres) continue;
+      if (reference.postgres || !settings_.roles.flow) continue;
       const flow::ReferenceHandle before = catalog_.Newest(reference.name);
       const Result<flow::ReferenceHandle> now = Reload(reference.name);
       const std::string problem = now ? "" : now.error().message;
@@ -267,6 +332,21 @@ void DataPlane::Housekeep() {
       }
     }
     lock.lock();
+  }
+}
+
+// Versions that another process made.
+void DataPlane::TakeUpReferences() {
+  if (!settings_.roles.flow && !settings_.roles.serve) return;
+  for (const config::ReferenceConfig& reference : settings_.config.references) {
+    const Result<flow::ReferenceHandle> now = reference_loader_->TakeUpNewer(reference);
+    const std::string problem = now ? "" : now.error().message;
+    std::string& said = store_errors_[reference.name];
+    if (problem != said && !problem.empty()) {
+      settings_.log.Warning("the versions of a reference can't be looked at; the one in effect stays",
+                            {{"reference", reference.name}, {"error", problem}});
+    }
+    said = problem;
   }
 }
 
@@ -294,7 +374,7 @@ void DataPlane::WatchSinks() {
 void DataPlane::WatchReferences() {
   if (settings_.health == nullptr) return;
   for (const auto& [name, status] : followed()) {
-    settings_.health->SetDegraded("references/" + name, status.following && !status.error ? "" : "not up to date: the log says why");
+    settings_.health->SetDegraded("references/" + name, (status.following || status.standing_by) && !status.error ? "" : "not up to date: the log says why");
   }
 }
 
@@ -319,6 +399,7 @@ Status DataPlane::Stop() {
   Status first;
   membership_.reset();
   live_tail_.reset();
+  monitoring_.reset();
   if (engine_) first = engine_->Stop();
   sinks_.clear();
   followed_.reset();

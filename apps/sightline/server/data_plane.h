@@ -11,6 +11,8 @@
 
 #include "apps/sightline/objects.h"
 #include "apps/sightline/references.h"
+#include "apps/sightline/roles.h"
+#include "apps/sightline/server/monitoring.h"
 #include "connectors/kafka/membership.h"
 #include "connectors/kafka/transaction_commits.h"
 #include "sightline/bus/embedded/log_bus.h"
@@ -37,6 +39,7 @@ class DataPlane {
     const ops::Log& log;
     int threads = 2;
     std::optional<flow::StartAt> from = std::nullopt;  // where changed pipelines begin
+    Roles roles = {};
     ops::Health* health = nullptr;                     // told when a sink cannot go on
   };
   // Recovers everything; the errors are for the operator: they say what, where and what to do.
@@ -53,9 +56,13 @@ class DataPlane {
   Objects& objects() { return objects_; }
   // Reads a reference's source again; the version in effect.
   Result<flow::ReferenceHandle> Reload(const std::string& reference);
-  std::vector<flow::TaskStatus> tasks() const { return engine_->status(); }
+  // Of all processes that share the work, as they last spoke of it.
+  std::vector<flow::TaskStatus> tasks() const;
+  // What the pipelines on datasets have committed, from what is kept of it: for processes that share the work. Blocks.
+  Result<std::vector<flow::TaskStatus>> Recount();
   std::map<std::string, postgres::FollowerStatus> followed() const;  // references, by name
-  const flow::StateMemory& state_memory() const { return *state_memory_; }
+  // Null where no pipeline runs here.
+  const flow::StateMemory* state_memory() const { return state_memory_.get(); }
   std::map<std::string, stores::ResultsSinkMetrics> sinks() const;  // by pipeline
 
   // Commits, drains the sinks and closes the log. The first error.
@@ -65,9 +72,13 @@ class DataPlane {
   explicit DataPlane(const Settings& settings);
   Status Start();
   Status OpenBus();
+  Status OpenReferences();
+  Status FollowLive();
   Status JoinWorkers();
+  Status StartMonitoring();
   void ReportRecovery();
   Status MakeTopics();
+  Status MakeContext();
   Status StartEngine();
   void StartSinks();
   std::map<std::pair<std::string, std::int32_t>, std::int64_t> InputEnds(const flow::PipelinePlan& pipeline);
@@ -75,16 +86,17 @@ class DataPlane {
   void Housekeep();
   void WatchSinks();
   void WatchReferences();
+  void TakeUpReferences();
 
   Settings settings_;
   std::string directory_;
   std::unique_ptr<bus::Bus> bus_;
   bus::LogBus* log_ = nullptr;          // bus_, where it is the embedded log
   kafka::KafkaBus* kafka_ = nullptr;    // bus_, where it is Kafka
-  flow::ReferenceStore reference_store_;
   flow::ReferenceCatalog catalog_;
   Objects objects_;
-  ReferenceLoader reference_loader_;
+  std::unique_ptr<flow::ReferenceStore> reference_store_;
+  std::unique_ptr<ReferenceLoader> reference_loader_;
   std::unique_ptr<FollowedReferences> followed_;
   std::unique_ptr<stores::StatisticsStore> statistics_;
   std::unique_ptr<flow::StateMemory> state_memory_;
@@ -93,9 +105,11 @@ class DataPlane {
   std::unique_ptr<flow::EarlyResults> early_;      // null: open windows go straight to the board
   std::unique_ptr<flow::Engine> engine_;
   std::unique_ptr<flow::LiveTailThread> live_tail_;
-  std::unique_ptr<kafka::Membership> membership_;  // which partitions the engine works on
   std::map<std::string, std::unique_ptr<stores::ResultsSinkThread>> sinks_;
-  std::map<std::string, std::string> sink_errors_;  // what was said of each
+  std::unique_ptr<kafka::Membership> membership_;  // which partitions engine and sinks work on
+  std::unique_ptr<Monitoring> monitoring_;         // null: nobody else works on them
+  std::map<std::string, std::string> sink_errors_;   // what was said of each
+  std::map<std::string, std::string> store_errors_;  // of each reference's versions
   std::mutex watch_mutex_;
   std::condition_variable watch_wake_;
   bool stopping_ = false;

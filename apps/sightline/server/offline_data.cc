@@ -225,7 +225,7 @@ struct OfflineData::Impl {
   std::optional<config::Config> config;
   std::optional<flow::Plan> plan;
   std::unique_ptr<bus::LogBus> bus;
-  flow::ReferenceStore reference_store;
+  flow::FileReferenceStore reference_store;
   flow::ReferenceCatalog catalog;
   std::optional<flow::TaskContext> tasks;
   std::vector<flow::TaskStatus> recounted;

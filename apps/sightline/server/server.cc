@@ -77,6 +77,12 @@ class RunningServer final : public Server {
         board_(runtime::SystemEntropy(), metrics_) {}
 
   Status Open(const Options& options) {
+    roles_ = options.roles;
+    if (!roles_.all() && config_.drivers.bus.type == config::BusType::kLog) {
+      return Fail(ErrorKind::kInvalidArgument,
+                  "--roles " + roles_.ToString() + ": drivers.bus is the log on this machine, which one process owns and does all work on; "
+                  "leave --roles out, or share a Kafka (drivers.bus: {type: kafka, ...})");
+    }
     auto plan = CompilePlans(config_);
     if (!plan) {
       std::string all;
@@ -97,7 +103,7 @@ class RunningServer final : public Server {
     SL_TRY(WriteServerFile(config_.data, {.pid = getpid(), .url = http_->url()}));
     ready_ = true;
     health_.SetNotReady("start", "");
-    log_.Info("ready", {{"http", http_->url()}, {"health", health_http_->url()}, {"data", config_.data}, {"version", kVersion}});
+    log_.Info("ready", {{"http", http_->url()}, {"health", health_http_->url()}, {"data", config_.data}, {"roles", roles_.ToString()}, {"version", kVersion}});
     return {};
   }
 
@@ -110,7 +116,7 @@ class RunningServer final : public Server {
   }
   ingest::Ingest& ingest() override { return *intake_; }
   serve::ServerStatus status() override { return status_->Status(); }
-  Result<AuditReport> audit() override { return Audit(*plane_, plan_, clock_); }
+  Result<AuditReport> audit() override { return Audit(*plane_, plan_); }
 
   Status Stop() override {
     if (stopped_) return {};
@@ -176,7 +182,10 @@ class RunningServer final : public Server {
                                                  .log = log_,
                                                  .threads = threads,
                                                  .from = options.from,
+                                                 .roles = roles_,
                                                  .health = &health_}));
+    if (roles_.serve) overall_ = std::make_unique<OverallLive>(plan_, board_);
+    if (!roles_.ingest) return {};
     std::vector<ingest::IntakeDataset> datasets;
     for (const config::DatasetConfig& dataset : config_.datasets) {
       bus::TopicSpec letters;
@@ -194,7 +203,6 @@ class RunningServer final : public Server {
                           .limits = DecoderLimitsOf(config_.limits.ingest)});
     }
     SL_ASSIGN_OR_RETURN(intake_, ingest::Intake::Make(plane_->bus(), clock_, metrics_, std::move(datasets)));
-    overall_ = std::make_unique<OverallLive>(plan_, board_);
     return {};
   }
 
@@ -224,6 +232,10 @@ class RunningServer final : public Server {
     routes_ = std::make_unique<serve::RouteTable>(clock_, access_.get(), metrics_, "http",
                                                   serve::RouteTable::Options{.origins = {}, .tls = config_.listen.tls.has_value()});
     serve::AddApiRoutes(*routes_, Api());
+    if (!roles_.serve) {
+      http_->Start(*routes_);
+      return {};
+    }
     std::vector<serve::Asset> assets;
     for (const dashboard::File& file : dashboard::Files()) {
       assets.push_back({.path = file.path, .media_type = file.media_type, .etag = file.etag, .bytes = file.bytes, .gzip = file.gzip});
@@ -240,8 +252,10 @@ class RunningServer final : public Server {
     api.metrics = &metrics_;
     api.version = kVersion;
     api.pipelines = PipelineInfosOf(plan_);
+    api.status = [this] { return status_->Status(); };
     api.ingest = intake_.get();
     api.ingest_body_max = config_.limits.ingest.body_max;
+    if (!roles_.serve) return api;
     api.statistics = &plane_->statistics();
     api.board = &board_;
     std::vector<std::shared_ptr<serve::LiveHub>> hubs;
@@ -256,11 +270,10 @@ class RunningServer final : public Server {
     api.sql = sql_.get();
     api.bus = &plane_->bus();
     for (const config::DatasetConfig& dataset : config_.datasets) api.accepted_topics.push_back(dataset.topic);
-    api.status = [this] { return status_->Status(); };
     replayer_ = std::make_unique<Replayer>(*plane_, config_, plan_, clock_);
     api.replay = [this](const serve::ReplayRequest& request) { return replayer_->Replay(request); };
     api.audit = [this]() -> Result<std::string> {
-      SL_ASSIGN_OR_RETURN(const AuditReport report, Audit(*plane_, plan_, clock_));
+      SL_ASSIGN_OR_RETURN(const AuditReport report, Audit(*plane_, plan_));
       return report.ToJson();
     };
     api.verify = [this](const std::string& topic) -> Result<std::string> {
@@ -277,6 +290,7 @@ class RunningServer final : public Server {
   ops::Metrics metrics_;
   ops::Health health_;
   runtime::Failpoints failpoints_;
+  Roles roles_;
   flow::Plan plan_;
   serve::LiveBoard board_;
   std::unique_ptr<DataPlane> plane_;

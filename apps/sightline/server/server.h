@@ -4,6 +4,7 @@
 #include <string>
 
 #include "apps/sightline/framework.h"
+#include "apps/sightline/roles.h"
 #include "apps/sightline/server/audit.h"
 #include "sightline/ingest/port.h"
 #include "sightline/serve/api/status.h"
@@ -16,6 +17,7 @@ class Server {
   struct Options {
     int threads = 0;  // of the stream engine; 0: one a core
     std::optional<flow::StartAt> from = std::nullopt;  // where changed pipelines begin
+    Roles roles = {};                                  // others than all need a bus that processes share
   };
   // Recovers, binds and serves when it returns; the configuration must outlive it.
   static Result<std::unique_ptr<Server>> Start(Context& context, const config::Config& config, Options options);
@@ -24,6 +26,7 @@ class Server {
   virtual const std::string& url() const = 0;
   // A link that signs a browser in, once, within five minutes.
   virtual Result<std::string> SignInLink() = 0;
+  // Only with the role.
   virtual ingest::Ingest& ingest() = 0;
   virtual serve::ServerStatus status() = 0;
   virtual Result<AuditReport> audit() = 0;

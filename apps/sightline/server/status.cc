@@ -1,6 +1,7 @@
 #include "apps/sightline/server/status.h"
 
 #include <algorithm>
+#include <set>
 
 #include "sightline/model/dead_letter.h"
 
@@ -77,8 +78,10 @@ serve::ServerStatus::Pipeline StatusSource::PipelineOf(const flow::PipelinePlan&
   const std::string input =
       root.kind == flow::PipelineKind::kMerge ? flow::Plan::ResultsTopic(root.from) : plan_.FindDataset(root.from)->topic;
   const auto topic = topics.find(input);
+  std::set<std::int32_t> worked_on;
   for (const flow::TaskStatus& task : tasks) {
     if (task.pipeline != root.name) continue;
+    worked_on.insert(task.partition);
     if (!task.error.empty()) {
       out.failed = true;
       out.error = task.error;
@@ -119,6 +122,12 @@ serve::ServerStatus::Pipeline StatusSource::PipelineOf(const flow::PipelinePlan&
       if (partition.watermark) out.watermark = std::min(out.watermark.value_or(*partition.watermark), *partition.watermark);
       out.partitions.push_back(partition);
     }
+  }
+  // Where processes share the partitions, one may be nobody's: none runs, or it is just being taken over.
+  for (std::int32_t p = 0; p < flow::PartitionsOf(plan_, plan.root) && !out.failed; ++p) {
+    if (worked_on.contains(p)) continue;
+    out.failed = true;
+    out.error = "no process works on partition " + std::to_string(p);
   }
   // Tasks come by worker; people read by number.
   std::ranges::sort(out.partitions, {}, &serve::ServerStatus::PipelinePartition::partition);
@@ -209,11 +218,12 @@ void StatusSource::Collect(ops::Metrics::Sink& sink) {
     sink.CounterSample("sightline_reference_snapshots_total", "Times that a followed reference was read whole.", labels,
                        static_cast<double>(reference.snapshots));
   }
-  const flow::StateMemory& memory = plane_.state_memory();
-  sink.GaugeSample("sightline_state_memory_bytes", "Memory that the state of all pipelines takes, of state.memory_max.", {},
-                   static_cast<double>(memory.memory_bytes()));
-  sink.GaugeSample("sightline_state_disk_bytes", "Disk that state beyond state.memory_max takes, of state.disk_max.", {},
-                   static_cast<double>(memory.disk_bytes()));
+  if (const flow::StateMemory* const memory = plane_.state_memory()) {
+    sink.GaugeSample("sightline_state_memory_bytes", "Memory that the state of all pipelines takes, of state.memory_max.", {},
+                     static_cast<double>(memory->memory_bytes()));
+    sink.GaugeSample("sightline_state_disk_bytes", "Disk that state beyond state.memory_max takes, of state.disk_max.", {},
+                     static_cast<double>(memory->disk_bytes()));
+  }
   sink.GaugeSample("sightline_live_clients", "Clients of live views.", {}, static_cast<double>(status.live_clients));
 }
 

@@ -57,7 +57,6 @@ Result<std::unique_ptr<CommittedPartition>> CommittedPartition::Open(CommitLogs&
                                                                      const Factory& factory) {
   std::unique_ptr<CommittedPartition> made(new CommittedPartition());
   const std::string& pipeline = plan.pipelines[static_cast<std::size_t>(root)].name;
-  made->versions_ = versions;
   made->name_ = pipeline + "/" + std::to_string(settings.partition.value);
   made->topics_ = TopicsOf(plan, root, settings.only);
   SL_ASSIGN_OR_RETURN(made->log_, logs.Open({.pipeline = pipeline,
@@ -121,8 +120,7 @@ Status CommittedPartition::Recover(const Recovered& recovered, const ReferenceVe
     return Fail(ErrorKind::kCorruption, name_ + ": what was committed is of other topics");
   }
   SL_TRY(LoadSnapshot(*processor_, recovered, log_->id_run_reader(), versions));
-  activations_ = recovered.activations;
-  ticks_ = recovered.ticks;
+  due_ = DueNotes(recovered, versions);
   positions_ = snapshot_positions_ = snapshot.point.inputs;
   replay_end_ = recovered.last.inputs[0];
   last_ = recovered.last;
@@ -140,22 +138,11 @@ Status CommittedPartition::Recover(const Recovered& recovered, const ReferenceVe
   return log_->CutBack(last_.outputs);
 }
 
-std::int64_t CommittedPartition::next_due() const {
-  const std::int64_t tick = next_tick_ < ticks_.size() ? ticks_[next_tick_].input : INT64_MAX;
-  return next_activation_ < activations_.size() ? std::min(tick, activations_[next_activation_].input) : tick;
-}
-
 Result<std::optional<AppendTime>> CommittedPartition::TakeDue() {
   if (next_due() > positions_[0]) return std::nullopt;
-  while (next_due() <= positions_[0]) {
-    const bool tick = next_tick_ < ticks_.size() && ticks_[next_tick_].input <= positions_[0];
-    if (tick && ticks_[next_tick_].after <= next_activation_) return ticks_[next_tick_++].at;
-    const ReferenceActivation& due = activations_[next_activation_++];
-    SL_ASSIGN_OR_RETURN(ReferenceHandle table, versions_(due.name, due.version));
-    processor_->Activate(std::move(table));
-  }
-  if (!last_.inputs.empty()) SL_TRY(CheckReplay());
-  return std::nullopt;
+  SL_ASSIGN_OR_RETURN(const std::optional<AppendTime> tick, due_.Take(positions_[0], *processor_));
+  if (!tick && !last_.inputs.empty()) SL_TRY(CheckReplay());
+  return tick;
 }
 
 Status CommittedPartition::Activate(const ReferenceHandle& table) {

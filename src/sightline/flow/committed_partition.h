@@ -8,13 +8,11 @@
 #include <vector>
 
 #include "sightline/flow/commits/port.h"
+#include "sightline/flow/due_notes.h"
 #include "sightline/flow/partition_state.h"
 #include "sightline/flow/plan.h"
 
 namespace sightline::flow {
-
-// Where kept versions of references are read from when input is processed again.
-using ReferenceVersions = std::function<Result<ReferenceHandle>(const std::string& name, std::uint64_t version)>;
 
 // One partition of a root pipeline (or one merge over all partitions of another): the processor and where it commits.
 //
@@ -49,7 +47,7 @@ class CommittedPartition {
   std::int64_t replay_end() const { return replay_end_; }
   bool replaying() const { return positions_[0] < replay_end_ || next_due() <= positions_[0]; }
   // Something took effect at this input position the first time (during replay); INT64_MAX: nothing more did.
-  std::int64_t next_due() const;
+  std::int64_t next_due() const { return due_.next(); }
   // Lets take effect what is due here. A tick is handed out, to be given to the processor before the next call; none: nothing is left.
   Result<std::optional<AppendTime>> TakeDue();
   // Takes up a new version here, durably, before any record after it.
@@ -90,10 +88,7 @@ class CommittedPartition {
   std::unique_ptr<CommitLog> log_;
   std::vector<std::string> topics_;
   std::vector<Output> outputs_;  // in the order of topics_
-  std::vector<ReferenceActivation> activations_;
-  std::vector<IdleTick> ticks_;
-  std::size_t next_activation_ = 0, next_tick_ = 0;
-  ReferenceVersions versions_;
+  DueNotes due_;
   CommitPoint last_;
   CommitPoint origin_;
   std::vector<std::int64_t> positions_;

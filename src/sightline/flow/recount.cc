@@ -2,17 +2,24 @@
 
 #include <algorithm>
 
-#include "sightline/flow/commits/embedded/journal.h"
 #include "sightline/flow/commits/embedded/journal_commits.h"
+#include "sightline/flow/due_notes.h"
 #include "sightline/flow/processor.h"
 
 namespace sightline::flow {
 namespace {
 
-Result<std::optional<Recovered>> ReadJournal(const TaskContext& context, int root, Partition partition) {
+Result<std::optional<CommittedState>> Look(const TaskContext& context, int root, Partition partition) {
   const PipelinePlan& pipeline = context.plan.pipelines[static_cast<std::size_t>(root)];
-  return Journal::Read(context.runtime, JournalDirectory(context.directory, pipeline.name, partition),
-                       FamilyFingerprint(context.plan, root));
+  const bool merge = pipeline.kind == PipelineKind::kMerge;
+  CommitPlace place{.pipeline = pipeline.name,
+                    .partition = partition,
+                    .inputs = {},
+                    .topics = CommittedPartition::TopicsOf(context.plan, root, ""),
+                    .fingerprint = FamilyFingerprint(context.plan, root)};
+  if (!merge) place.inputs.push_back({context.plan.FindDataset(pipeline.from)->topic, partition});
+  JournalCommitLogs journals(context.runtime, context.bus, context.directory);
+  return (context.commits != nullptr ? *context.commits : journals).Read(place);
 }
 
 // Feeds a processor in a snapshot's state with the input up to the newest commit.
@@ -23,6 +30,7 @@ class Replay {
         dataset_(*context.plan.FindDataset(context.plan.pipelines[static_cast<std::size_t>(root)].from)),
         partition_(partition),
         recovered_(recovered),
+        due_(recovered, context.versions),
         processor_(processor),
         decoder_(*dataset_.contract, context.limits),
         made_(recovered.snapshot.point.outputs) {}
@@ -44,21 +52,16 @@ class Replay {
         SL_ASSIGN_OR_RETURN(at, Feed(*batch, at, last));
       }
     }
+    SL_TRY(PassNotes(position_));
     return made_ == recovered_.last.outputs ? Status() : Differs();
   }
 
  private:
   // Records of the batch from `at` on, up to `last` or the next place where a reference changed; where they end.
   Result<std::size_t> Feed(const bus::Batch& batch, std::size_t at, std::size_t last) {
-    while (next_activation_ < recovered_.activations.size() && recovered_.activations[next_activation_].input <= batch.offset(at).value) {
-      const ReferenceActivation& due = recovered_.activations[next_activation_++];
-      SL_ASSIGN_OR_RETURN(ReferenceHandle table, context_.versions(due.name, due.version));
-      processor_.Activate(std::move(table));
-    }
+    SL_TRY(PassNotes(batch.offset(at).value));
     std::size_t end = last;
-    if (next_activation_ < recovered_.activations.size()) {
-      end = std::min(end, batch.CountBefore(Offset(recovered_.activations[next_activation_].input)));
-    }
+    if (due_.next() != INT64_MAX) end = std::min(end, batch.CountBefore(Offset(due_.next())));
     if (batch.type == bus::BatchType::kReplay) {
       return Fail(ErrorKind::kCorruption, Where() + ": records offered again at " + std::to_string(batch.offset(at).value) +
                                               " behind the newest snapshot, which is always taken with them");
@@ -70,12 +73,26 @@ class Replay {
       processor_.Process(Input::Of(batch, at, end, decoded_, {dataset_.topic, partition_}));
     }
     position_ = (batch.offset(end - 1) + 1).value;
+    CountMade();
+    return end;
+  }
+
+  // References that changed and idle time that passed before the record at `position`.
+  Status PassNotes(std::int64_t position) {
+    for (;;) {
+      SL_ASSIGN_OR_RETURN(const std::optional<AppendTime> tick, due_.Take(position, processor_));
+      if (!tick) return {};
+      processor_.Tick(*tick);
+      CountMade();
+    }
+  }
+
+  void CountMade() {
     for (std::size_t i = 0; i < made_.size(); ++i) {
       EncodedRecords& records = i < processor_.outputs().size() ? processor_.outputs()[i].results : processor_.dead_letters();
       made_[i] += static_cast<std::int64_t>(records.size());
       records.Clear();
     }
-    return end;
   }
 
   std::string Where() const { return dataset_.topic + "/" + std::to_string(partition_.value); }
@@ -90,12 +107,12 @@ class Replay {
   const DatasetPlan& dataset_;
   const Partition partition_;
   const Recovered& recovered_;
+  DueNotes due_;
   Processor& processor_;
   gate::Decoder decoder_;
   gate::Decoded decoded_;
   std::vector<std::int64_t> made_;  // ends of the owned topics
   std::int64_t position_ = 0;
-  std::size_t next_activation_ = 0;
 };
 
 }  // namespace
@@ -105,8 +122,9 @@ Status PublishCommitted(const TaskContext& context) {
     const int root = static_cast<int>(i);
     if (context.plan.pipelines[i].root != root) continue;
     for (Partition partition(0); partition.value < PartitionsOf(context.plan, root); ++partition.value) {
-      SL_ASSIGN_OR_RETURN(const std::optional<Recovered> recovered, ReadJournal(context, root, partition));
-      if (!recovered) continue;
+      SL_ASSIGN_OR_RETURN(const std::optional<CommittedState> found, Look(context, root, partition));
+      if (!found) continue;
+      const Recovered* const recovered = &found->recovered;
       // Also what another plan committed: the topics are named there.
       const std::vector<std::string>& topics = recovered->snapshot.topics;
       if (recovered->last.outputs.size() != topics.size())
@@ -125,13 +143,14 @@ Result<TaskStatus> Recount(const TaskContext& context, int root, Partition parti
   TaskStatus status;
   status.pipeline = pipeline.name;
   status.partition = partition.value;
-  SL_ASSIGN_OR_RETURN(const std::optional<Recovered> recovered, ReadJournal(context, root, partition));
-  if (!recovered) {
+  SL_ASSIGN_OR_RETURN(const std::optional<CommittedState> found, Look(context, root, partition));
+  if (!found) {
     SL_ASSIGN_OR_RETURN(const bus::TopicInfo info, context.bus.Describe(context.plan.FindDataset(pipeline.from)->topic));
     status.positions = {info.partitions[static_cast<std::size_t>(partition.value)].start.value};
     status.origin = {.inputs = status.positions, .outputs = {0}};
     return status;
   }
+  const Recovered* const recovered = &found->recovered;
   if (recovered->other_plan) {
     return Fail(ErrorKind::kFailedPrecondition, pipeline.name +
                                                     " was changed since its state was written: look with the configuration "
@@ -139,7 +158,7 @@ Result<TaskStatus> Recount(const TaskContext& context, int root, Partition parti
   }
   SL_ASSIGN_OR_RETURN(const std::uint64_t seed, SeedOf(recovered->snapshot));
   Processor processor(context.plan, root, {.seed = seed, .live = nullptr, .only = {}});
-  SL_TRY(LoadSnapshot(processor, *recovered, IdRunFiles(context.runtime.files), context.versions));
+  SL_TRY(LoadSnapshot(processor, *recovered, found->read_ids, context.versions));
   if (recovered->last.inputs.size() != 1 || recovered->last.outputs.size() != processor.members().size() + 1)
     return Fail(ErrorKind::kCorruption, pipeline.name + ": the journal was written for other topics");
   SL_TRY(Replay(context, root, partition, *recovered, processor).Run());

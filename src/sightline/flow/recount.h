@@ -6,10 +6,10 @@
 
 namespace sightline::flow {
 
-// A look at what the pipelines of a plan have committed while no engine runs. Both change no file: journals are read, not
-// recovered. `context.references` and `context.live` are not used.
+// A look at what the pipelines of a plan have committed. Both change nothing: what was committed is read, not recovered.
+// `context.references` and `context.live` are not used.
 
-// Lets readers of the owned topics see up to each newest commit, as the engine would.
+// Lets readers of the owned topics see up to each newest commit, as the engine would. For journals alone, while no engine runs.
 Status PublishCommitted(const TaskContext& context);
 
 // The status that the task of this partition had at its newest commit: its newest snapshot, and the input since then processed

@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -69,5 +70,8 @@ class ReferenceCatalog {
   std::map<std::string, ReferenceHandle> tables_;
   std::atomic<std::uint64_t> change_{0};
 };
+
+// Where kept versions of references are read from when input is processed again.
+using ReferenceVersions = std::function<Result<ReferenceHandle>(const std::string& name, std::uint64_t version)>;
 
 }  // namespace sightline::flow

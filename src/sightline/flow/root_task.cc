@@ -248,6 +248,8 @@ class RootTask final : public Task {
     status.counters = processor_->counters();
     SetMembers(context_.plan, *processor_, status);
     status.positions = committed_->positions();
+    // A log may end in a gap.
+    if (pending_ == pending_end_) status.positions[0] = std::max(status.positions[0], reader_->position().value);
     status.origin = committed_->origin();
     status.watermark = processor_->watermark().value;
     status.state_bytes = processor_->state_bytes();

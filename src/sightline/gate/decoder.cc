@@ -80,6 +80,7 @@ void Decoder::Impl::Begin(std::size_t rows_max, std::size_t room, Decoded& into)
   room = std::min(room, rows_max);
   into.rows.Reset(plan.contract.schema, room);
   into.rejects.clear();
+  into.unframed.clear();
   into.seen = 0;
   into.extra_fields = 0;
   into.records.resize(room);
@@ -211,10 +212,15 @@ void Decoder::Impl::ParseWire(std::string_view value, Decoded& into) {
   std::string_view payload = value.substr(kWireHeaderSize);
   const std::size_t rows = target.row;
   const std::size_t rejects = into.rejects.size();
+  bus::Encoding encoding = bus::Encoding::kJson;
   switch (schema.format) {
     case SchemaFormat::kJson: ParseJson(payload, false, into); break;
-    case SchemaFormat::kAvro: ParseAvro(*schema.avro, payload, into); break;
+    case SchemaFormat::kAvro:
+      encoding = bus::Encoding::kBinary;
+      ParseAvro(*schema.avro, payload, into);
+      break;
     case SchemaFormat::kProtobuf: {
+      encoding = bus::Encoding::kProtobuf;
       const char* const why = TakeMessageIndexes(schema, payload);
       if (why != nullptr) return Reject(value, Verdict::kMalformed, "", std::string("cannot be parsed: ") + why, into);
       ParseProtobuf(payload, into);
@@ -222,7 +228,10 @@ void Decoder::Impl::ParseWire(std::string_view value, Decoded& into) {
     }
   }
   // What is kept and shown is the whole value.
-  if (target.row != rows) into.records[target.row - 1] = value;
+  if (target.row != rows) {
+    into.records[target.row - 1] = value;
+    into.unframed.push_back({.encoding = encoding, .bytes = payload});
+  }
   if (into.rejects.size() != rejects) into.rejects.back().bytes = value;
 }
 

@@ -25,12 +25,19 @@ struct Reject {
   std::string_view bytes;            // the record, a view into the input
 };
 
+// A record without the frame that a registry's clients put around it.
+struct Unframed {
+  bus::Encoding encoding = bus::Encoding::kJson;  // kBinary: Avro, which no topic of accepted events holds
+  std::string_view bytes;
+};
+
 // What a decode gives. Reused from call to call; views point into the input or into `rows`' arena.
 struct Decoded {
   ColumnBatch rows;                       // valid records only, columns of the contract's schema
   std::vector<std::string_view> records;  // bytes of each row
   std::vector<std::uint32_t> record_of;   // index of each row within the decoded input, ascending
   std::vector<Reject> rejects;            // ascending by record
+  std::vector<Unframed> unframed;         // of each row; by DecodeWire alone
   std::uint32_t seen = 0;                 // records in the input (for lines: non-empty ones)
   std::uint64_t extra_fields = 0;         // of accepted records: fields that the contract does not name
 };
@@ -55,8 +62,8 @@ class Decoder {
   void DecodeRecords(bus::Encoding encoding, std::span<const std::string_view> records, Decoded& into);
   // Values in Confluent's wire format: a zero byte, the id of a schema in a registry, and a record in that schema's language, JSON, Avro or
   // Protobuf (there behind the indexes of its message). The contract judges as everywhere; Avro's fields are the contract's by name,
-  // Protobuf's by number. Rows and rejects show the whole value. Another beginning and an unknown id are malformed. An error, and then
-  // nothing is judged, when a schema cannot be had for now: call again with the same values.
+  // Protobuf's by number. Rows and rejects show the whole value, `unframed` what is in it. Another beginning and an unknown id are
+  // malformed. An error, and then nothing is judged, when a schema cannot be had for now: call again with the same values.
   Status DecodeWire(std::span<const std::string_view> values, SchemaSource& schemas, Decoded& into);
   // NDJSON: lines end with \n (a \r before it is white space); empty lines are skipped. Consumes whole lines of `text`, the
   // rest of it too when `last`; at most `rows_max` records. Returns the bytes consumed. Keep the others and call again with more behind

@@ -115,6 +115,12 @@ Snapshot GetSnapshot(ByteReader& in);
 void PutPoint(const CommitPoint& point, ByteWriter& out);
 CommitPoint GetPoint(ByteReader& in);
 
+// What was committed, as somebody sees it who takes no part. The reader needs the CommitLogs it came from.
+struct CommittedState {
+  Recovered recovered;
+  ReadIdRun read_ids;
+};
+
 // Opens commit logs. Thread-safe.
 class CommitLogs {
  public:
@@ -122,6 +128,8 @@ class CommitLogs {
   // Whoever had it open before can commit nothing from here on. kCorruption when what was kept is damaged. What another plan than
   // `fingerprint` left is given all the same, with Recovered::other_plan set: a snapshot taken then takes its place.
   virtual Result<std::unique_ptr<CommitLog>> Open(const CommitPlace& place) = 0;
+  // Looks and changes nothing; whoever has it open goes on. Nothing when nothing is committed yet.
+  virtual Result<std::optional<CommittedState>> Read(const CommitPlace& place) = 0;
 };
 
 }  // namespace sightline::flow

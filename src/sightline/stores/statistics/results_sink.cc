@@ -36,8 +36,14 @@ Status ResultsSink::Open() {
   SL_ASSIGN_OR_RETURN(const bus::TopicInfo topic, bus_.Describe(options_.topic));
   sources_.clear();
   batch_.Clear();
+  {
+    const std::lock_guard lock(metrics_mutex_);
+    wanted_changed_ = false;
+    applied_to_.clear();
+  }
   for (std::size_t i = 0; i < topic.partitions.size(); ++i) {
     const auto partition = static_cast<std::int32_t>(i);
+    if (!Works(partition)) continue;
     Source& source = sources_[partition];
     source.next = source.begin = topic.partitions[i].start;
     for (const auto& [known, next] : stored) {
@@ -54,6 +60,22 @@ Status ResultsSink::Open() {
   for (const auto& [partition, source] : sources_) applied_to_[partition] = source.stored;
   open_ = true;
   return {};
+}
+
+bool ResultsSink::Works(std::int32_t partition) const {
+  if (options_.all) return true;
+  const std::lock_guard lock(metrics_mutex_);
+  return wanted_.contains(partition);
+}
+
+void ResultsSink::Acquire(Partition partition) {
+  const std::lock_guard lock(metrics_mutex_);
+  wanted_changed_ |= wanted_.insert(partition.value).second;
+}
+
+void ResultsSink::GiveUp(Partition partition) {
+  const std::lock_guard lock(metrics_mutex_);
+  wanted_changed_ |= wanted_.erase(partition.value) > 0;
 }
 
 Status ResultsSink::Take(std::int32_t partition, Source& source, const bus::Batch& batch) {
@@ -151,11 +173,16 @@ nanoseconds ResultsSink::Wait() const {
 }
 
 Result<milliseconds> ResultsSink::TryStep() {
+  {
+    // What was gathered of another set of partitions is read again.
+    const std::lock_guard lock(metrics_mutex_);
+    open_ = open_ && !wanted_changed_;
+  }
   if (!open_) SL_TRY(Open());
   SL_TRY(Gather());
   const bool due = Advanced() && (batch_.rows().rows >= options_.rows_max || Wait() <= nanoseconds(0));
   if (due) SL_TRY(ApplyGathered());
-  const bool there = !activated_ && std::ranges::all_of(sources_, [](const auto& entry) { return entry.second.next >= entry.second.goal; });
+  const bool there = !activated_ && !sources_.empty() && std::ranges::all_of(sources_, [](const auto& entry) { return entry.second.next >= entry.second.goal; });
   if (there && (!options_.may_activate || options_.may_activate())) {
     if (Advanced()) SL_TRY(ApplyGathered());
     SL_TRY(store_.Activate(shape_.pipeline, generation_));
@@ -220,6 +247,7 @@ ResultsSinkMetrics ResultsSink::metrics() const {
   if (topic) {
     metrics.end = 0;
     for (std::size_t i = 0; i < topic->partitions.size(); ++i) {
+      if (!options_.all && !wanted_.contains(static_cast<std::int32_t>(i))) continue;
       metrics.end += topic->partitions[i].visible.value;
       // The store was never reached: what the bus holds for it is all that is known.
       if (!applied_to_.contains(static_cast<std::int32_t>(i))) metrics.offset += held[i];
@@ -231,6 +259,14 @@ ResultsSinkMetrics ResultsSink::metrics() const {
 class ResultsSinkThread::Shell {
  public:
   Shell(bus::Bus& bus, ResultsSink& sink) : bus_(bus), sink_(sink), thread_([this](const std::stop_token& stop) { Run(stop); }) {}
+
+  void Wake() {
+    {
+      const std::lock_guard lock(mutex_);
+      woken_ = true;
+    }
+    woken_changed_.notify_one();
+  }
 
  private:
   void Run(const std::stop_token& stop) {
@@ -257,14 +293,6 @@ class ResultsSinkThread::Shell {
     }
   }
 
-  void Wake() {
-    {
-      const std::lock_guard lock(mutex_);
-      woken_ = true;
-    }
-    woken_changed_.notify_one();
-  }
-
   bus::Bus& bus_;
   ResultsSink& sink_;
   std::mutex mutex_;
@@ -278,5 +306,15 @@ ResultsSinkThread::ResultsSinkThread(bus::Bus& bus, std::unique_ptr<ResultsSink>
     : sink_(std::move(sink)), shell_(std::make_unique<Shell>(bus, *sink_)) {}
 
 ResultsSinkThread::~ResultsSinkThread() = default;
+
+void ResultsSinkThread::Acquire(Partition partition) {
+  sink_->Acquire(partition);
+  shell_->Wake();
+}
+
+void ResultsSinkThread::GiveUp(Partition partition) {
+  sink_->GiveUp(partition);
+  shell_->Wake();
+}
 
 }  // namespace sightline::stores

@@ -7,6 +7,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -25,6 +26,7 @@ struct ResultsSinkOptions {
   std::size_t rows_max = 10'000;               // a transaction is closed when it has as many
   std::chrono::milliseconds gather_max{1000};  // or when the transaction before is as old,
   std::chrono::milliseconds quiet{100};        // or when no more has come for so long: results come in bursts, when windows close
+  bool all = true;                             // all partitions; else those that Acquire names
   std::chrono::milliseconds hold_every{5000};  // how often positions without rows, and holds on the bus, are written
   // A new generation takes the place of the one before when this says so, and the results that were there are applied. Null: then.
   std::function<bool()> may_activate{};
@@ -32,9 +34,10 @@ struct ResultsSinkOptions {
   std::chrono::milliseconds backoff_max{10'000};
 };
 
+// Of the partitions that the sink works on.
 struct ResultsSinkMetrics {
-  std::int64_t offset = 0;  // records of all partitions that are applied
-  std::int64_t end = 0;     // records of all partitions that can be read; equal to offset when nothing is left
+  std::int64_t offset = 0;  // records that are applied
+  std::int64_t end = 0;     // records that can be read; equal to offset when nothing is left
   std::uint64_t rows = 0;   // written since the start
   std::uint64_t groups = 0;
   std::uint64_t outdated = 0;
@@ -50,7 +53,8 @@ struct ResultsSinkMetrics {
 // data until then. A generation takes over from the one before when it has caught up with the topic as it was when it began.
 //
 // After an error everything that was gathered is forgotten, and read again from the stored positions after a pause that doubles up
-// to backoff_max: a store or topic that fails holds up this sink alone. Step is called by one thread; metrics by any.
+// to backoff_max: a store or topic that fails holds up this sink alone. Several processes may share the partitions: should two work on
+// one for a while, the positions of the store let only one of them apply what comes next. Step is called by one thread; the others by any.
 class ResultsSink {
  public:
   ResultsSink(bus::Bus& bus, StatisticsStore& store, const runtime::Runtime& runtime, ResultShape shape, std::uint64_t generation,
@@ -61,6 +65,9 @@ class ResultsSink {
   std::chrono::milliseconds Step();
   // Before a clean end: one more transaction of what is there, and the holds, if it can. What is left is read after the next start.
   void Finish();
+  // Works on a partition from the next step on, or no more.
+  void Acquire(Partition partition);
+  void GiveUp(Partition partition);
   ResultsSinkMetrics metrics() const;
   const std::string& topic() const { return options_.topic; }
 
@@ -80,6 +87,7 @@ class ResultsSink {
   Status ApplyGathered();
   Status CommitHolds();
   bool Advanced() const;
+  bool Works(std::int32_t partition) const;
   std::chrono::nanoseconds SinceApplied() const;
   std::chrono::nanoseconds Wait() const;
   Result<std::chrono::milliseconds> TryStep();
@@ -105,6 +113,8 @@ class ResultsSink {
   std::int64_t retry_at_ns_ = 0;
 
   mutable std::mutex metrics_mutex_;
+  std::set<std::int32_t> wanted_;
+  bool wanted_changed_ = false;
   ResultsSinkMetrics metrics_;
   std::map<std::int32_t, Offset> applied_to_;
 };
@@ -115,6 +125,8 @@ class ResultsSinkThread {
   ResultsSinkThread(bus::Bus& bus, std::unique_ptr<ResultsSink> sink);
   ~ResultsSinkThread();
   ResultsSinkMetrics metrics() const { return sink_->metrics(); }
+  void Acquire(Partition partition);
+  void GiveUp(Partition partition);
 
  private:
   class Shell;

@@ -217,6 +217,36 @@ TEST_F(ResultsSinkTest, FirstResultsGoInAtOnceAndTheNextAreGathered) {
   EXPECT_EQ(sink_->metrics().rows, 5u);
 }
 
+TEST_F(ResultsSinkTest, SinksShareThePartitionsAndHandThemOver) {
+  const auto make = [&] {
+    return std::make_unique<ResultsSink>(bus_, *store_, runtime_, testing::TestShape("top_items"), 1,
+                                         ResultsSinkOptions{.topic = kTopic, .all = false});
+  };
+  const auto one = make();
+  const auto other = make();
+  bus_.Put(0, Encoded(0, 0, {{1, "x", "a", 1}}));
+  bus_.Put(1, Encoded(0, 0, {{2, "x", "a", 2}}));
+  one->Step();
+  EXPECT_THAT(Counts(), ::testing::IsEmpty()) << "works on nothing yet";
+  one->Acquire(Partition(0));
+  one->Step();
+  EXPECT_EQ(one->metrics().end, 1);
+  other->Acquire(Partition(1));
+  other->Step();
+  // A generation is shown once all of it is there; here it is the first.
+  EXPECT_THAT(Counts(), ::testing::ElementsAre(1, 2));
+  clock_.Move(milliseconds(2000));
+  bus_.Put(0, Encoded(60'000, 0, {{1, "x", "a", 3}}));
+  one->GiveUp(Partition(0));
+  other->Acquire(Partition(0));
+  one->Step();
+  other->Step();
+  other->Step();
+  EXPECT_THAT(Counts(), ::testing::ElementsAre(1, 2, 3));
+  EXPECT_EQ(one->metrics().end, 0);
+  EXPECT_EQ(other->metrics().offset, 3);
+}
+
 TEST_F(ResultsSinkTest, WhatNeverPausesGoesInOnceASecond) {
   bus_.Put(0, Encoded(0, 0, {{1, "x", "a", 1}}));
   sink_->Step();

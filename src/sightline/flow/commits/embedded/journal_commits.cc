@@ -106,6 +106,13 @@ Result<std::unique_ptr<CommitLog>> JournalCommitLogs::Open(const CommitPlace& pl
   return log;
 }
 
+Result<std::optional<CommittedState>> JournalCommitLogs::Read(const CommitPlace& place) {
+  SL_ASSIGN_OR_RETURN(std::optional<Recovered> recovered,
+                      Journal::Read(runtime_, JournalDirectory(directory_, place.pipeline, place.partition), place.fingerprint));
+  if (!recovered) return std::optional<CommittedState>();
+  return CommittedState{.recovered = std::move(*recovered), .read_ids = IdRunFiles(runtime_.files)};
+}
+
 ReadIdRun IdRunFiles(runtime::FileSystem& files) {
   return [&files](const KeptIdRun& run, const std::function<Status(std::string_view)>& take) -> Status {
     SL_ASSIGN_OR_RETURN(const std::unique_ptr<runtime::File> file, files.Open(run.path, runtime::OpenMode::kRead));

@@ -17,6 +17,8 @@ class JournalCommitLogs final : public CommitLogs {
   JournalCommitLogs(runtime::Runtime runtime, bus::Bus& bus, std::string directory)
       : runtime_(runtime), bus_(bus), directory_(std::move(directory)) {}
   Result<std::unique_ptr<CommitLog>> Open(const CommitPlace& place) override;
+  // Without `topics` being looked at: those of another plan are named by what is found.
+  Result<std::optional<CommittedState>> Read(const CommitPlace& place) override;
 
  private:
   runtime::Runtime runtime_;
