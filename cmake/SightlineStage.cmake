@@ -61,6 +61,7 @@ function(sightline_register_test target)
   set_tests_properties(${target} PROPERTIES LABELS "${arg_LABEL}" TIMEOUT ${arg_TIMEOUT}
     ENVIRONMENT "GTEST_OUTPUT=xml:${SIGHTLINE_TEST_RESULTS}/${target}.xml;TSAN_OPTIONS=suppressions=${suppressions}/tsan.supp:halt_on_error=1:second_deadlock_stack=1;LSAN_OPTIONS=suppressions=${suppressions}/lsan.supp:print_suppressions=0;UBSAN_OPTIONS=print_stacktrace=1;ASAN_OPTIONS=detect_stack_use_after_return=0:strict_string_checks=1")
   if(arg_LABEL STREQUAL "engines")
+    set_target_properties(${target} PROPERTIES EXCLUDE_FROM_ALL ON)
     add_dependencies(engine_tests ${target})
     return()
   endif()

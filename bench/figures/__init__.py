@@ -3,6 +3,7 @@ from .append import APPEND
 from .bounded import DUCKDB, LIMIT
 from .counting import SLIDING
 from .dedupe import DEDUPE
+from .from_kafka import KAFKA_FLINK
 from .from_log import FLINK_SECTION
 from .kafka_read import KAFKA_READ
 from .live import CLIENTS_SECTION, LATENCY
@@ -13,4 +14,4 @@ from .second_pipeline import SECOND
 
 SECTIONS = {section.figure["name"]: section
             for section in (LIMIT, DUCKDB, FLINK_SECTION, SECOND, SLIDING, DEDUPE, LATENCY, APPEND, RESTART, CLIENTS_SECTION, S3,
-                            S3_BOTO3, KAFKA_READ, POSTGRES)}
+                            S3_BOTO3, KAFKA_READ, KAFKA_FLINK, POSTGRES)}

@@ -88,7 +88,9 @@ class FromLog:
         shutil.rmtree(self.work, ignore_errors=True)
         shutil.copytree(self.loaded, self.work)
         os.sync()
-        running = server.Server(self.bench, CONFIG, self.work, self.cores, pipelines=PIPELINES)
+        return self.measured(server.Server(self.bench, CONFIG, self.work, self.cores, pipelines=PIPELINES))
+
+    def measured(self, running):
         started = running.start()
         try:
             running.wait_until_ready()

@@ -29,7 +29,7 @@ class Membership {
   struct Options {
     std::string group;  // without the bus's prefix
     std::vector<std::string> topics;  // without it, too
-    std::chrono::milliseconds session_timeout{10'000};
+    std::chrono::milliseconds session_timeout{6'000};  // the least that brokers allow unless told otherwise
   };
   // Joins; `bus` must outlive the object. The events come from a thread of the object's.
   static Result<std::unique_ptr<Membership>> Join(KafkaBus& bus, const Options& options, Events events);

@@ -1,7 +1,10 @@
 #include "tests/scenario/scenario_file.h"
 
+#include <algorithm>
 #include <charconv>
 #include <filesystem>
+#include <fstream>
+#include <sstream>
 
 #include "sightline/base/text.h"
 
@@ -197,6 +200,26 @@ class Parser {
   Scenario scenario_;
 };
 
+constexpr const char* kScenarios = "tests/scenario/cases";
+constexpr const char* kContracts = "tests/scenario/contracts";
+
+std::string ReadAll(const std::filesystem::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  std::stringstream text;
+  text << in.rdbuf();
+  return text.str();
+}
+
+std::vector<std::string> Files(const char* directory, const char* ending) {
+  std::vector<std::string> found;
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator(directory, ignored)) {
+    if (entry.path().extension() == ending) found.push_back(entry.path().string());
+  }
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
 }  // namespace
 
 int Table::Find(std::string_view column) const {
@@ -207,5 +230,15 @@ int Table::Find(std::string_view column) const {
 }
 
 Result<Scenario> ParseScenario(std::string_view text, const std::string& path) { return Parser(text, path).Run(); }
+
+std::vector<std::string> ScenarioPaths() { return Files(kScenarios, ".scenario"); }
+
+Result<Scenario> LoadScenario(const std::string& path) {
+  SL_ASSIGN_OR_RETURN(Scenario scenario, ParseScenario(ReadAll(path), path));
+  for (const std::string& contract : Files(kContracts, ".yaml")) {
+    scenario.files.try_emplace("contracts/" + std::filesystem::path(contract).filename().string(), ReadAll(contract));
+  }
+  return scenario;
+}
 
 }  // namespace sightline::scenario

@@ -54,4 +54,9 @@ struct Scenario {
 // kInvalidArgument names the file and line of the first mistake.
 Result<Scenario> ParseScenario(std::string_view text, const std::string& path);
 
+// The scenarios of tests/scenario/cases, in order, as seen from the repository's root.
+std::vector<std::string> ScenarioPaths();
+// One of them, with the contracts that they share.
+Result<Scenario> LoadScenario(const std::string& path);
+
 }  // namespace sightline::scenario

@@ -6,7 +6,6 @@
 #include "apps/sightline/plan_input.h"
 #include "apps/sightline/references.h"
 #include "sightline/base/text.h"
-#include "sightline/bus/testing/simulated_log.h"
 #include "sightline/config/testing/memory_files.h"
 #include "sightline/flow/close_steps.h"
 #include "sightline/flow/task.h"
@@ -58,29 +57,28 @@ class Board final : public LiveSink {
 
 class World {
  public:
-  World(const Scenario& scenario, Prepared& prepared, Pace pace)
+  World(const Scenario& scenario, Prepared& prepared, Pace pace, Ground& ground)
       : scenario_(scenario),
         files_(prepared.files),
         config_(*prepared.loaded.config),
         plan_(*prepared.plan),
         pace_(pace),
-        log_(kSeed),
-        store_(log_.files, "/data/references"),
-        objects_(config_, log_.runtime, stores::FileObjectStore::Access::kRead) {
-    log_.clock.Jump(std::chrono::milliseconds(-log_.clock.Now().value));
-  }
+        ground_(ground),
+        runtime_(ground.runtime()),
+        store_(runtime_.files, "/data/references"),
+        objects_(config_, runtime_, stores::FileObjectStore::Access::kRead) {}
 
   Status Open() {
-    SL_TRY(log_.Open());
-    for (const config::DatasetConfig& dataset : config_.datasets) SL_TRY(log_.bus->EnsureTopic(config_.TopicOf(dataset)));
+    SL_TRY(ground_.Open());
+    for (const config::DatasetConfig& dataset : config_.datasets) SL_TRY(ground_.bus().EnsureTopic(config_.TopicOf(dataset)));
     bus::TopicSpec owned;
     owned.durability = bus::Durability::kOs;
-    SL_TRY(flow::EnsureOwnedTopics(*log_.bus, plan_, owned));
+    SL_TRY(flow::EnsureOwnedTopics(ground_.bus(), plan_, owned));
     catalog_ = std::make_unique<flow::ReferenceCatalog>();
     loader_ = std::make_unique<app::ReferenceLoader>(config_, References(), objects_, store_, *catalog_);
     SL_TRY(loader_->LoadAll(app::ReferenceLoader::Tables::kReadOnce));
-    context_ = std::make_unique<flow::TaskContext>(flow::TaskContext{.runtime = log_.runtime,
-                                                                     .bus = *log_.bus,
+    context_ = std::make_unique<flow::TaskContext>(flow::TaskContext{.runtime = runtime_,
+                                                                     .bus = ground_.bus(),
                                                                      .plan = plan_,
                                                                      .references = *catalog_,
                                                                      .versions = [this](const auto& n, auto v) { return Version(n, v); },
@@ -88,7 +86,8 @@ class World {
                                                                      .live = pace_ == Pace::kAllAtOnce ? &board_ : nullptr,
                                                                      .policy = {},
                                                                      .limits = {},
-                                                                     .seed = kSeed});
+                                                                     .seed = kSeed,
+                                                                     .commits = ground_.commits()});
     // Results before those who add them up.
     for (const bool merges : {false, true}) {
       for (std::size_t i = 0; i < plan_.pipelines.size(); ++i) {
@@ -126,6 +125,7 @@ class World {
     for (const std::unique_ptr<flow::Task>& task : tasks_) AddCounts(task->status(), outcome);
     for (const std::string& root : outcome.roots) CheckAccounting(root, outcome);
     for (const std::unique_ptr<flow::Task>& task : tasks_) SL_TRY(task->Finish());
+    SL_TRY(ground_.Examine(plan_, outcome));
     return outcome;
   }
 
@@ -164,12 +164,6 @@ class World {
   Status Append(std::size_t begin, std::size_t end) {
     const InputLine& first = *pending_[begin];
     SL_ASSIGN_OR_RETURN(const std::string topic, TopicOf(first));
-    const std::chrono::milliseconds passed(first.append_time - log_.clock.Now().value);
-    if (passed.count() >= 0) {
-      log_.clock.Advance(passed);
-    } else {
-      log_.clock.Jump(passed);
-    }
     std::vector<std::string_view> values;
     bus::AppendBatch batch;
     if (first.kind == InputLine::Kind::kTick) {
@@ -181,8 +175,7 @@ class World {
       records_[topic] += values.size();
     }
     batch.values = values;
-    const Result<bus::Appended> appended = bus::AppendAndWait(*log_.bus, {topic, Partition(first.partition)}, batch);
-    return appended ? Status() : std::unexpected(appended.error());
+    return ground_.Append({topic, Partition(first.partition)}, batch, first.append_time);
   }
 
   // Until nobody finds anything to do.
@@ -200,13 +193,10 @@ class World {
   }
 
   Status PowerCycle() {
-    // Time enough for a snapshot now and then; the wall clock does not notice.
-    log_.clock.Advance(std::chrono::seconds(4));
-    log_.clock.Jump(std::chrono::seconds(-4));
-    log_.files.CutPower();
+    ground_.CutPower();
     tasks_.clear();
     context_.reset();
-    log_.PowerCycle();
+    ground_.PowerCycle();
     return Open();
   }
 
@@ -255,7 +245,7 @@ class World {
 
   template <typename Visit>
   Status ForEachRecord(const std::string& topic, std::int32_t partition, Visit visit) {
-    SL_ASSIGN_OR_RETURN(const std::unique_ptr<bus::Reader> reader, log_.bus->OpenReader({topic, Partition(partition)}, Offset(0)));
+    SL_ASSIGN_OR_RETURN(const std::unique_ptr<bus::Reader> reader, ground_.bus().OpenReader({topic, Partition(partition)}, Offset(0)));
     for (;;) {
       SL_ASSIGN_OR_RETURN(const std::optional<bus::Batch> batch, reader->Next());
       if (!batch) return {};
@@ -356,15 +346,16 @@ class World {
           std::count_if(rows.begin(), rows.end(), [](const auto& row) { return !IsNoRow(row); }));
   }
 
-  // Sources of references are the scenario's files; everything else is on the simulated disk.
-  runtime::Runtime References() { return {log_.runtime.clock, files_, log_.runtime.failpoints}; }
+  // Sources of references are the scenario's files; everything else is on the ground's disk.
+  runtime::Runtime References() { return {runtime_.clock, files_, runtime_.failpoints}; }
 
   const Scenario& scenario_;
   config::MemoryFiles& files_;
   const config::Config& config_;
   const flow::Plan& plan_;
   Pace pace_;
-  bus::testing::SimulatedLog log_;
+  Ground& ground_;
+  runtime::Runtime runtime_;
   flow::FileReferenceStore store_;
   app::Objects objects_;
   std::unique_ptr<flow::ReferenceCatalog> catalog_;
@@ -380,10 +371,10 @@ class World {
 
 std::string MistakesOf(const Scenario& scenario) { return Prepare(scenario)->mistakes; }
 
-Result<Outcome> RunScenario(const Scenario& scenario, Pace pace) {
+Result<Outcome> RunScenario(const Scenario& scenario, Pace pace, Ground& ground) {
   const std::unique_ptr<Prepared> prepared = Prepare(scenario);
   if (prepared->plan == nullptr) return Fail(ErrorKind::kInvalidArgument, prepared->mistakes);
-  World world(scenario, *prepared, pace);
+  World world(scenario, *prepared, pace, ground);
   SL_TRY(world.Open());
   for (const InputLine& line : scenario.input) {
     if (Status taken = world.Take(line); !taken) {

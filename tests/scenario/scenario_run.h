@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "sightline/base/result.h"
+#include "tests/scenario/ground.h"
 #include "tests/scenario/scenario_file.h"
 
 namespace sightline::scenario {
@@ -38,7 +39,7 @@ struct Outcome {
 // The configuration's mistakes, one a line; empty when there is none.
 std::string MistakesOf(const Scenario& scenario);
 
-// Runs the shipped way: configuration, plan, embedded log on a simulated disk, tasks of the stream engine, results topics read back.
-Result<Outcome> RunScenario(const Scenario& scenario, Pace pace);
+// Runs the shipped way: configuration, plan, log, tasks of the stream engine, results topics read back.
+Result<Outcome> RunScenario(const Scenario& scenario, Pace pace, Ground& ground);
 
 }  // namespace sightline::scenario

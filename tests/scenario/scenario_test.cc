@@ -1,9 +1,8 @@
 // Runs every tests/scenario/cases/*.scenario at every pace. docs/scenarios.md describes the format.
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <filesystem>
-#include <fstream>
+#include <memory>
 #include <sstream>
 
 #include "tests/scenario/comparison.h"
@@ -13,41 +12,14 @@
 namespace sightline::scenario {
 namespace {
 
-constexpr const char* kScenarios = "tests/scenario/cases";    // from the repository's root
-constexpr const char* kContracts = "tests/scenario/contracts";
-
-std::string ReadAll(const std::filesystem::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::stringstream text;
-  text << in.rdbuf();
-  return text.str();
-}
-
-std::vector<std::string> Files(const char* directory, const char* ending) {
-  std::vector<std::string> found;
-  std::error_code ignored;
-  for (const auto& entry : std::filesystem::directory_iterator(directory, ignored)) {
-    if (entry.path().extension() == ending) found.push_back(entry.path().string());
-  }
-  std::sort(found.begin(), found.end());
-  return found;
-}
-
-Result<Scenario> Load(const std::string& path) {
-  SL_ASSIGN_OR_RETURN(Scenario scenario, ParseScenario(ReadAll(path), path));
-  for (const std::string& contract : Files(kContracts, ".yaml")) {
-    scenario.files.try_emplace("contracts/" + std::filesystem::path(contract).filename().string(), ReadAll(contract));
-  }
-  return scenario;
-}
-
 class ScenarioTest : public ::testing::TestWithParam<std::string> {
  protected:
   void Check(Pace pace) {
-    const Result<Scenario> scenario = Load(GetParam());
+    const Result<Scenario> scenario = LoadScenario(GetParam());
     ASSERT_TRUE(scenario) << scenario.error().message;
     if (scenario->refused) return CheckRefused(*scenario);
-    const Result<Outcome> outcome = RunScenario(*scenario, pace);
+    const std::unique_ptr<Ground> ground = MakeSimulatedGround();
+    const Result<Outcome> outcome = RunScenario(*scenario, pace, *ground);
     ASSERT_TRUE(outcome) << GetParam() << ": " << outcome.error().ToString();
     const std::string differences = Differences(*scenario, *outcome, pace);
     EXPECT_TRUE(differences.empty()) << GetParam() << " ends otherwise than it says:\n" << differences;
@@ -68,16 +40,17 @@ TEST_P(ScenarioTest, LineByLine) { Check(Pace::kLineByLine); }
 TEST_P(ScenarioTest, WithAPowerFailureAfterEachLine) { Check(Pace::kRestarting); }
 TEST_P(ScenarioTest, AllAtOnce) { Check(Pace::kAllAtOnce); }
 
-INSTANTIATE_TEST_SUITE_P(Cases, ScenarioTest, ::testing::ValuesIn(Files(kScenarios, ".scenario")),
+INSTANTIATE_TEST_SUITE_P(Cases, ScenarioTest, ::testing::ValuesIn(ScenarioPaths()),
                          [](const auto& file) { return std::filesystem::path(file.param).stem().string(); });
 
-TEST(ScenarioFiles, AreFound) { EXPECT_GE(Files(kScenarios, ".scenario").size(), 30U); }
+TEST(ScenarioFiles, AreFound) { EXPECT_GE(ScenarioPaths().size(), 30U); }
 
 // What the runner would not notice, no scenario could show.
 TEST(ScenarioFiles, AreHeldToWhatTheySay) {
-  Result<Scenario> scenario = Load(std::string(kScenarios) + "/sum_overflow.scenario");
+  Result<Scenario> scenario = LoadScenario("tests/scenario/cases/sum_overflow.scenario");
   ASSERT_TRUE(scenario) << scenario.error().message;
-  const Result<Outcome> outcome = RunScenario(*scenario, Pace::kLineByLine);
+  const std::unique_ptr<Ground> ground = MakeSimulatedGround();
+  const Result<Outcome> outcome = RunScenario(*scenario, Pace::kLineByLine, *ground);
   ASSERT_TRUE(outcome) << outcome.error().ToString();
   ASSERT_EQ(Differences(*scenario, *outcome, Pace::kLineByLine), "");
   const auto differences = [&](auto change) {
