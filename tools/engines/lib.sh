@@ -1,5 +1,6 @@
 # Shared by the engines' scripts: sourced, not run.
 engines=${SIGHTLINE_ENGINES:-${XDG_CACHE_HOME:-$HOME/.cache}/sightline/engines}
+runs=${SIGHTLINE_ENGINES_RUN:-$engines/run}  # data and logs of the engines that run
 host=127.0.0.1
 repository=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../.." && pwd)
 
@@ -35,6 +36,24 @@ end() {
   done
   kill -9 "$pid" 2>/dev/null || true
   rm -f "$run/$1.pid"
+}
+# slay NAME: kill -9; returns when it is gone
+slay() {
+  alive "$1" || { rm -f "$run/$1.pid"; return 0; }
+  local pid
+  pid=$(cat "$run/$1.pid")
+  kill -9 "$pid" 2>/dev/null || true
+  for _ in $(seq 1 100); do
+    case $(ps -o stat= -p "$pid") in '' | Z*) break ;; esac
+    sleep 0.05
+  done
+  rm -f "$run/$1.pid"
+}
+# tell SIGNAL NAME...: sends it to each
+tell() {
+  local signal=$1 name
+  shift
+  for name in "$@"; do kill "-$signal" "$(cat "$run/$name.pid")"; done
 }
 # jars FOLDER: what the pom.xml of the current folder needs at run time. Debian keeps Maven's configuration in /etc; where something made
 # its usual place before the package came, the link there is missing.

@@ -1,16 +1,18 @@
 #!/usr/bin/env bash
-# Apache HDFS 3.5.0, one name node and one data node: hdfs.sh install|start|stop|status|wipe
+# Apache HDFS 3.5.0, one name node and one data node:
+# hdfs.sh install|start|stop|kill|pause|resume|status|where|wipe
 #   hdfs.sh dfs ARGS...               Hadoop's own file system shell, for a second opinion
-# HDFS_PORT (17020; the four ports above it are taken too), HDFS_HEAP (256m), HDFS_PERMISSIONS (true).
+# HDFS_PORT (17020; the four ports above it are taken too), HDFS_BIND (the address to listen on), HDFS_HEAP (256m), HDFS_PERMISSIONS (true).
 set -euo pipefail
 engine=hdfs
 here=$(cd "$(dirname "$(readlink -f "$0")")" && pwd)
 . "$here/../lib.sh"
 version=3.5.0
 port=${HDFS_PORT:-17020}
+host=${HDFS_BIND:-$host}
 heap=${HDFS_HEAP:-256m}
 home=$engines/hdfs-$version
-run=$engines/run/hdfs-$port
+run=$runs/hdfs-$port
 java=${JAVA_HOME:+$JAVA_HOME/bin/}java
 opens=(--add-opens=java.base/java.lang=ALL-UNNAMED --add-opens=java.base/java.nio=ALL-UNNAMED --add-opens=java.base/sun.nio.ch=ALL-UNNAMED)
 # Whoever runs this is the super user.
@@ -92,8 +94,12 @@ case ${1:-} in
   install) install_ ;;
   start) start ;;
   stop) end datanode; end namenode ;;
+  kill) slay datanode; slay namenode ;;
+  pause) tell STOP datanode namenode ;;
+  resume) tell CONT datanode namenode ;;
+  where) echo "$run" ;;
   status) alive namenode && alive datanode && echo "running, processes $(cat "$run/namenode.pid") $(cat "$run/datanode.pid")" || { echo stopped; exit 1; } ;;
   dfs) shift; "$java" "${opens[@]}" -cp "$run/conf:$home/libs/*" org.apache.hadoop.fs.FsShell "$@" ;;
   wipe) ! alive namenode || die "stop it first"; rm -rf "$run" ;;
-  *) echo "usage: hdfs.sh install|start|stop|status|dfs|wipe" >&2; exit 2 ;;
+  *) echo "usage: hdfs.sh install|start|stop|kill|pause|resume|status|where|dfs|wipe" >&2; exit 2 ;;
 esac

@@ -17,7 +17,7 @@ host=${KAFKA_BIND:-$host}
 secure=${KAFKA_SECURE:-}
 heap=${KAFKA_HEAP:-512m}
 home=$engines/kafka-$version
-run=$engines/run/kafka-$port
+run=$runs/kafka-$port
 java=${JAVA_HOME:+$JAVA_HOME/bin/}java
 
 install_() {
@@ -141,9 +141,9 @@ case ${1:-} in
   install) install_ ;;
   start) start ;;
   stop) end broker ;;
-  kill) alive broker && kill -9 "$(cat "$run/broker.pid")"; rm -f "$run/broker.pid" ;;
-  pause) kill -STOP "$(cat "$run/broker.pid")" ;;
-  resume) kill -CONT "$(cat "$run/broker.pid")" ;;
+  kill) slay broker ;;
+  pause) tell STOP broker ;;
+  resume) tell CONT broker ;;
   where) echo "$run" ;;
   status) alive broker && echo "running, process $(cat "$run/broker.pid")" || { echo stopped; exit 1; } ;;
   wipe) ! alive broker || die "stop it first"; rm -rf "$run" ;;

@@ -8,7 +8,7 @@ here=$(cd "$(dirname "$(readlink -f "$0")")" && pwd)
 version=5.2.5
 port=${MOTO_PORT:-17071}
 home=$engines/moto-$version
-run=$engines/run/moto-$port
+run=$runs/moto-$port
 
 install_() {
   [ -e "$home/.ok" ] && return 0

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # PostgreSQL 15 of Debian, one private server: postgres.sh install|start|stop|kill|pause|resume|status|url|psql|wipe
-# POSTGRES_PORT (15432), POSTGRES_TLS (off; on; expired: with a certificate that ran out), POSTGRES_OPTIONS ("-c fsync=off …").
+# POSTGRES_PORT (15432), POSTGRES_BIND (the address to listen on; fixed by the first start), POSTGRES_TLS (off; on; expired: with a
+# certificate that ran out), POSTGRES_OPTIONS ("-c fsync=off …").
 # Logical replication is on. Database and superuser are `lab`, with a password made at the first start; `url` prints the connection, and
 # `psql [...]` connects so. tls/ca.pem in the server's folder (printed by `folder`) is the authority of its certificate.
 set -euo pipefail
@@ -8,6 +9,7 @@ engine=postgres
 here=$(cd "$(dirname "$(readlink -f "$0")")" && pwd)
 . "$here/../lib.sh"
 port=${POSTGRES_PORT:-15432}
+host=${POSTGRES_BIND:-$host}
 tls=${POSTGRES_TLS:-off}
 bin=/usr/lib/postgresql/15/bin
 
@@ -22,7 +24,7 @@ if [ "$(id -u)" -eq 0 ]; then
     chmod 755 "$engines"
   fi
 fi
-run=$engines/run/postgres-$port
+run=${SIGHTLINE_ENGINES_RUN:-$engines/run}/postgres-$port
 as_server() { (cd / && "${as[@]}" "$@"); }
 postmaster() { head -1 "$run/data/postmaster.pid" 2>/dev/null; }
 # Whether one of the processes lives; one that ended and was not waited for does not.
@@ -68,6 +70,8 @@ max_slot_wal_keep_size = 256MB
 shared_buffers = 128MB
 include_if_exists = 'tls.conf'
 P
+    # Beyond this machine's own addresses, which initdb lets in.
+    [ "$host" = 127.0.0.1 ] || echo "host all all 0.0.0.0/0 scram-sha-256" >>"$run/data/pg_hba.conf"
   fi
   local set="ssl = off"
   if [ "$tls" != off ]; then

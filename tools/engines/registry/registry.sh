@@ -10,7 +10,7 @@ port=${REGISTRY_PORT:-18085}
 host=${REGISTRY_BIND:-$host}
 heap=${REGISTRY_HEAP:-384m}
 home=$engines/registry-$version
-run=$engines/run/registry-$port
+run=$runs/registry-$port
 java=${JAVA_HOME:+$JAVA_HOME/bin/}java
 
 install_() {

@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
-# S3: versitygw 1.8.0 over a folder; it checks credentials and rights. s3.sh install|start|stop|status|wipe
+# S3: versitygw 1.8.0 over a folder; it checks credentials and rights.
+# s3.sh install|start|stop|kill|pause|resume|status|where|wipe
 #   s3.sh bucket NAME                 makes a bucket of the administrator's
 #   s3.sh user ACCESS SECRET          makes an account that may do nothing until it owns a bucket
-# S3_PORT (17070), S3_ACCESS and S3_SECRET (sightline, sightline-secret), S3_REGION (us-east-1), S3_DATA (a folder for the objects).
+# S3_PORT (17070), S3_BIND (the address to listen on), S3_ACCESS and S3_SECRET (sightline, sightline-secret), S3_REGION (us-east-1),
+# S3_DATA (a folder for the objects).
 # With S3_CERT and S3_KEY (PEM files) it speaks TLS.
 set -euo pipefail
 engine=s3
@@ -10,8 +12,9 @@ here=$(cd "$(dirname "$(readlink -f "$0")")" && pwd)
 . "$here/../lib.sh"
 version=v1.8.0
 port=${S3_PORT:-17070}
+host=${S3_BIND:-$host}
 home=$engines/versitygw-$version
-run=$engines/run/s3-$port
+run=$runs/s3-$port
 data=${S3_DATA:-$run/root}
 # By the environment, not the command line, which everybody on the machine can read.
 export ROOT_ACCESS_KEY_ID=${S3_ACCESS:-sightline} ROOT_SECRET_ACCESS_KEY=${S3_SECRET:-sightline-secret}
@@ -41,6 +44,10 @@ case ${1:-} in
   install) install_ ;;
   start) start ;;
   stop) end gateway ;;
+  kill) slay gateway ;;
+  pause) tell STOP gateway ;;
+  resume) tell CONT gateway ;;
+  where) echo "$run" ;;
   status) alive gateway && echo "running, process $(cat "$run/gateway.pid")" || { echo stopped; exit 1; } ;;
   bucket) mkdir -p "$data/${2:?bucket needs a name}" ;;
   user)
@@ -49,5 +56,5 @@ case ${1:-} in
       --secret "${3:?user needs a secret}" --role user
     ;;
   wipe) ! alive gateway || die "stop it first"; rm -rf "$run" ;;
-  *) echo "usage: s3.sh install|start|stop|status|bucket|user|wipe" >&2; exit 2 ;;
+  *) echo "usage: s3.sh install|start|stop|kill|pause|resume|status|where|bucket|user|wipe" >&2; exit 2 ;;
 esac
