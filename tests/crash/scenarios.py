@@ -8,7 +8,7 @@ import retention
 import rounds
 import verify
 from events import Events
-from load import Load
+from senders import Load
 from scratch import Server
 
 RATE = 6000

@@ -4,6 +4,8 @@ from collections import Counter
 
 import expected
 import log_files
+import value_formats
+from expected import compare
 from scratch import PRESET
 
 INPUT = "camera_events"
@@ -64,7 +66,7 @@ def once_each(load, lines, picture):
     letters = Counter()
     for (topic, number), end in picture.ends.items():
         if topic == REFUSED:
-            letters.update(log_files.dead_letter(value).original for _, value in log_files.records(picture.data, topic, number, end))
+            letters.update(value_formats.dead_letter(value).original for _, value in log_files.records(picture.data, topic, number, end))
     lost, more = load.rejected - letters, letters - load.rejected
     if lost or more:
         wrong.append(f"dead letters of ingest: {lost.total()} are missing, {more.total()} are too many, such as {next(iter(lost or more))!r}")
@@ -94,7 +96,7 @@ def topic_rows(picture, pipeline):
         if topic != f"results.{pipeline}":
             continue
         for _, value in log_files.records(picture.data, topic, number, end):
-            record = log_files.result(value)
+            record = value_formats.result(value)
             if record is not None:
                 rows.update((str(record.start), *("" if cell is None else str(cell) for cell in row)) for row in zip(*record.columns))
     return rows
@@ -114,17 +116,9 @@ def accounting(picture, partitions, load):
     for (topic, number), end in picture.ends.items():
         if topic == LATE:
             for _, value in log_files.records(picture.data, topic, number, end):
-                letter = log_files.dead_letter(value)
+                letter = value_formats.dead_letter(value)
                 got[letter.reason, letter.partition, letter.offset] += 1
     return wrong + compare("dead letters of item_counts", wanted, got)
-
-
-def compare(what, wanted, got):
-    missing, more = wanted - got, got - wanted
-    if not missing and not more:
-        return []
-    sample = next(iter(missing or more))
-    return [f"{what}: {missing.total()} of {wanted.total()} are missing, {more.total()} are too many, such as {sample}"]
 
 
 def everything(server, load):

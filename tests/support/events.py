@@ -52,9 +52,11 @@ class Events:
             at -= 30 * HOUR_MS  # before everything that is remembered
         elif fate < 0.114 and self.future:
             at = int(time.time() * 1000) + 10 * HOUR_MS
+        return self._line(location, ITEMS[min(int(chance.expovariate(0.25)), len(ITEMS) - 1)], at)
+
+    def _line(self, location, item, at):
         identity = (self.id_base + self.made * 2654435761) & ((1 << 63) - 1)
-        item = ITEMS[min(int(chance.expovariate(0.25)), len(ITEMS) - 1)]
-        return (f'{{"geographical_location_oid":{location},"video_camera_oid":{location * 10 + chance.randrange(10)},'
+        return (f'{{"geographical_location_oid":{location},"video_camera_oid":{location * 10 + self.chance.randrange(10)},'
                 f'"detection_oid":{identity},"item_name":"{item}","timestamp_detected":{at}}}').encode()
 
     def body(self, size):
@@ -78,5 +80,16 @@ class Events:
                 line = line.replace(b'"item_name":"', b'"item_name":12,"was":"')
                 invalid.append(line)
             lines.append(line)
+        return self._named(lines, malformed, invalid)
+
+    def closing(self, ahead_ms):
+        """An event at each location, so far ahead of all others that their windows close."""
+        lines = []
+        for location in LOCATIONS:
+            self.made += 1
+            lines.append(self._line(location, "closing", self.clock_ms() + ahead_ms))
+        return self._named(lines, [], [])
+
+    def _named(self, lines, malformed, invalid):
         self.bodies += 1
-        return Body(f"crash-{self.id_base}-{self.bodies}", lines, malformed, invalid)
+        return Body(f"{self.id_base}-{self.bodies}", lines, malformed, invalid)

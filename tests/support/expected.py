@@ -105,3 +105,12 @@ def top_items_overall(partitions):
             if start + WINDOW_MS <= min(marks):
                 sums[start][item] += number
     return {(start, item, number, "false", rank) for start, group in sums.items() for rank, (item, number) in enumerate(best(group.items()), 1)}
+
+
+def compare(what, wanted, got):
+    """What is wrong where two Counters should be equal."""
+    missing, more = wanted - got, got - wanted
+    if not missing and not more:
+        return []
+    sample = next(iter(missing or more))
+    return [f"{what}: {missing.total()} of {wanted.total()} are missing, {more.total()} are too many, such as {sample}"]

@@ -4,27 +4,30 @@ import http.client
 import json
 import threading
 import time
-import urllib.parse
 
 TIMEOUT_SECONDS = 20
 RETRY_SECONDS = 0.02
+TRY_AGAIN = (429, 500, 502, 503, 504)
 
 
 class Load:
-    """Threads that post bodies of `events` to `server` at about `rate` events a second, between resume() and pause().
+    """Threads that post bodies of `events` to `servers` at about `rate` events a second, between resume() and pause().
 
-    After pause() everything that was begun is answered, so that what the server must hold is known exactly.
+    After pause() everything that was begun is answered, so that what the servers must hold is known exactly. With several servers each
+    connection that breaks is followed by one to the next, so that a body that was sent again may be so to another server.
     """
 
-    def __init__(self, server, events, rate, threads=6, lines=(20, 200)):
-        self.server, self.events, self.lines = server, events, lines
-        self.rate = rate
+    def __init__(self, servers, events, rate, threads=6, lines=(20, 200), timeout=TIMEOUT_SECONDS):
+        self.servers = servers if isinstance(servers, list) else [servers]
+        self.events, self.lines = events, lines
+        self.rate, self.timeout = rate, timeout
         self.accepted = collections.Counter()   # hash of the line -> how often
         self.rejected = collections.Counter()   # line -> how often
         self.malformed_total = self.invalid_total = 0
         self.accepted_total = self.rejected_total = self.posts = self.repeats = self.unanswered = 0
         self.refusals = collections.Counter()   # (status, message) of answers that ask to try again
         self.order = None
+        self._extra = []                        # bodies to be sent before any other
         self.wrong = []                         # answers that are not what they must be
         self._in_flight = {}
         self._lock = threading.Lock()
@@ -49,7 +52,7 @@ class Load:
         """No new posts; waits until those under way are answered."""
         self._go.clear()
         with self._idle:
-            if not self._idle.wait_for(lambda: self._busy == 0, seconds):
+            if not self._idle.wait_for(lambda: self._busy == 0 and not self._extra, seconds):
                 raise RuntimeError(f"{self._busy} posts were not answered within {seconds} s; refusals: {dict(self.refusals)}")
 
     def stop(self):
@@ -70,12 +73,21 @@ class Load:
             time.sleep(0.0005)
         return self.in_flight()
 
+    def send(self, body, seconds=60):
+        """Posts one body more, and waits until it and all others are answered."""
+        with self._lock:
+            self._extra.append(body)
+        self.pause(seconds)
+
     # -- the threads
 
     def _take(self):
         """The next body when it is due, or None."""
         with self._lock:
             now = time.monotonic()
+            if self._extra:
+                self._busy += 1
+                return self._extra.pop()
             if not self._go.is_set() or now < self._due:
                 return None
             size = self.events.chance.randint(*self.lines)
@@ -99,9 +111,11 @@ class Load:
     def _deliver(self, number, connection, body):
         text = body.text()
         repeated = False
+        turn = number
         while not self._stopping:
             if connection is None:
-                connection = self._connect()
+                connection = self._connect(self.servers[turn % len(self.servers)])
+                turn += connection is None
             if connection is None:
                 time.sleep(RETRY_SECONDS)
                 continue
@@ -109,7 +123,7 @@ class Load:
                 self._in_flight[number] = len(body.lines)
             try:
                 connection.request("POST", "/v1/datasets/camera_events/events", text,
-                                   {"Authorization": f"Bearer {self._token}", "Content-Type": "application/x-ndjson",
+                                   {"Authorization": f"Bearer {connection.token}", "Content-Type": "application/x-ndjson",
                                     "Idempotency-Key": body.key})
                 response = connection.getresponse()
                 answer = response.read()
@@ -117,6 +131,7 @@ class Load:
                 connection.close()
                 connection = None
                 repeated = True
+                turn += 1
                 with self._lock:
                     self.unanswered += 1
                 continue  # still in flight: nobody said what became of it
@@ -131,15 +146,11 @@ class Load:
             time.sleep(RETRY_SECONDS)
         return connection
 
-    def _connect(self):
-        url = self.server.url
-        if url is None:
-            return None
+    def _connect(self, server):
+        """A connection with the server's token, or None while it can't be reached."""
         try:
-            self._token = self.server.token()
-            place = urllib.parse.urlsplit(url)
-            connection = http.client.HTTPConnection(place.hostname, place.port, timeout=TIMEOUT_SECONDS)
-            connection.connect()
+            connection = server.connection(self.timeout)
+            connection.token = server.token()
             return connection
         except OSError:
             return None
@@ -171,7 +182,7 @@ class Load:
         """Whether it asks to try again."""
         message = answer.decode(errors="replace")[:400]
         with self._lock:
-            if status in (429, 500, 503):
+            if status in TRY_AGAIN:
                 self.refusals[status, message] += 1
                 return True
             self.wrong.append(f"POST {body.key} was answered {status}: {message}")
