@@ -1,0 +1,147 @@
+"""The topics of a round as somebody sees them who has nothing to do with the program: a reader of what was committed, and of how far groups are."""
+import json
+import threading
+import time
+from typing import NamedTuple
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, ConsumerGroupTopicPartitions, IsolationLevel, KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
+
+READ_SECONDS_MAX = 90
+ASK_SECONDS = 3
+QUIET = {"log_level": 0, "error_cb": lambda _: None, "socket.timeout.ms": 10_000, "reconnect.backoff.max.ms": 500}
+
+
+class Record(NamedTuple):
+    offset: int
+    time: int        # when it was appended, epoch ms
+    value: bytes
+    tick: bool
+
+
+class Cluster:
+    def __init__(self, brokers):
+        self._settings = {"bootstrap.servers": brokers, **QUIET}
+        self._admin = AdminClient(self._settings)
+
+    def partitions(self, topic):
+        found = self._admin.list_topics(topic, timeout=10).topics[topic]
+        if found.error is not None or not found.partitions:
+            raise KafkaException(found.error or KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART))
+        return sorted(found.partitions)
+
+    def read(self, topic):
+        """{partition: records} of everything that was committed, and {partition: where that ends}."""
+        records = {number: [] for number in self.partitions(topic)}
+        ends = {}
+        consumer = Consumer({**self._settings, "group.id": "an-independent-reader", "isolation.level": "read_committed",
+                             "enable.auto.commit": False, "enable.partition.eof": True, "fetch.wait.max.ms": 50})
+        try:
+            consumer.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in records])
+            deadline = time.monotonic() + READ_SECONDS_MAX
+            while len(ends) < len(records):
+                if time.monotonic() > deadline:
+                    raise TimeoutError(f"{topic} could not be read within {READ_SECONDS_MAX} s")
+                for message in consumer.consume(10_000, 0.5):
+                    error = message.error()
+                    if error is None:
+                        records[message.partition()].append(_record(message))
+                    elif error.code() == KafkaError._PARTITION_EOF:
+                        ends[message.partition()] = message.offset()
+        finally:
+            consumer.close()
+        return records, ends
+
+    def ends(self, topic, isolation=IsolationLevel.READ_COMMITTED, partitions=None):
+        """{partition: where it ends}, seen so."""
+        asked = {TopicPartition(topic, number): OffsetSpec.latest() for number in partitions or self.partitions(topic)}
+        answers = self._admin.list_offsets(asked, isolation_level=isolation, request_timeout=ASK_SECONDS)
+        return {partition.partition: future.result(ASK_SECONDS + 1).offset for partition, future in answers.items()}
+
+    def everything(self, topic):
+        return self.ends(topic, IsolationLevel.READ_UNCOMMITTED)
+
+    def committed(self, group, topic, partitions):
+        """{partition: next offset} of a group; 0 where it has said nothing."""
+        asked = [ConsumerGroupTopicPartitions(group, [TopicPartition(topic, number) for number in partitions])]
+        future = self._admin.list_consumer_group_offsets(asked, require_stable=False, request_timeout=ASK_SECONDS)[group]
+        return {one.partition: max(0, one.offset) for one in future.result(ASK_SECONDS + 1).topic_partitions}
+
+    def topics(self, prefix):
+        return sorted(name for name in self._admin.list_topics(timeout=10).topics if name.startswith(prefix))
+
+    def remove(self, topics):
+        if topics:
+            for future in self._admin.delete_topics(topics, operation_timeout=10).values():
+                future.result(15)
+
+
+def _record(message):
+    headers = dict(message.headers() or [])
+    at = int(headers["sl-at"]) if "sl-at" in headers else message.timestamp()[1]
+    return Record(message.offset(), at, message.value() or b"", headers.get("sl-type") == b"tick")
+
+
+def write(path, records):
+    """The records of a topic as lines of JSON, for people."""
+    with open(path, "w", encoding="utf-8") as file:
+        for partition, of_partition in sorted(records.items()):
+            for record in of_partition:
+                try:
+                    value = record.value.decode()
+                except UnicodeDecodeError:
+                    value = record.value.hex()
+                file.write(json.dumps({"partition": partition, "offset": record.offset, "time": record.time, "value": value}) + "\n")
+
+
+class Watch:
+    """Looks at a pipeline's progress all the time."""
+
+    EVERY_SECONDS = 0.1
+
+    def __init__(self, brokers, group, topic, partitions):
+        self._cluster = Cluster(brokers)
+        self._of = group, topic, partitions
+        self._seen = []  # (moment, {partition: next offset})
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self):
+        while not self._ending.wait(self.EVERY_SECONDS):
+            try:
+                committed = self._cluster.committed(*self._of)
+            except Exception:  # noqa: BLE001 - it is asked again
+                continue
+            self._seen.append((time.monotonic(), committed))
+
+    def end(self):
+        self._ending.set()
+        self._thread.join()
+
+    def positions(self, moment=None):
+        """What was known then, or is now."""
+        known = [committed for at, committed in list(self._seen) if moment is None or at <= moment]
+        return known[-1] if known else dict.fromkeys(self._of[2], 0)
+
+    def ends(self, seconds=10):
+        """Where the topic ends, as soon as somebody says."""
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                return self._cluster.ends(self._of[1], partitions=self._of[2])
+            except Exception:  # noqa: BLE001
+                if time.monotonic() > deadline:
+                    raise
+
+    def until_reached(self, wanted, since):
+        """Seconds from `since` until every partition was that far; None if it never was."""
+        return self._seconds(since, lambda committed: all(committed.get(number, 0) >= at for number, at in wanted.items()))
+
+    def until_moved(self, since):
+        """Seconds from `since` until every partition had moved on from where it was; None if one never did."""
+        before = self.positions(since)
+        return self._seconds(since, lambda committed: all(committed.get(number, 0) > at for number, at in before.items()))
+
+    def _seconds(self, since, fulfilled):
+        return next((at - since for at, committed in list(self._seen) if at > since and fulfilled(committed)), None)
