@@ -9,7 +9,7 @@ import time
 from collections import Counter, defaultdict
 
 import expected
-import topics
+import records as of_topics
 import value_formats
 from deployment import PARTITIONS, PRESET
 from expected import compare
@@ -32,11 +32,10 @@ GROUPS = {"item_counts": (0,), "top_items": (0,), "top_items_overall": ()}
 
 
 class Audit:
-    """Of one deployment whose load has ended and been answered."""
+    """Of one deployment whose load has ended and been answered. `cluster` reads its topics."""
 
-    def __init__(self, deployment, load):
-        self.deployment, self.load = deployment, load
-        self.cluster = topics.Cluster(deployment.kafka.address)
+    def __init__(self, deployment, load, cluster):
+        self.deployment, self.load, self.cluster = deployment, load, cluster
         self.read = {}   # topic -> {partition: records}
         self.wrong = []
         self.said = ""
@@ -213,7 +212,7 @@ class Audit:
         """What was read, for whoever looks into it."""
         folder.mkdir(parents=True, exist_ok=True)
         for name, records in self.read.items():
-            topics.write(folder / f"{name}.jsonl", records)
+            of_topics.write(folder / f"{name}.jsonl", records)
 
 
 def _note(record):

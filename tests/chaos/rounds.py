@@ -152,7 +152,7 @@ class Round:
         outcome.seconds_of_load = time.monotonic() - started
         outcome.events = self.load.accepted_total + self.load.rejected_total
         self.load.send(self.load.events.closing(CLOSING_MS), ANSWER_SECONDS_MAX)
-        self.audit = Audit(self.deployment, self.load)
+        self.audit = Audit(self.deployment, self.load, Cluster(self.deployment.kafka.address))
         self.audit.wait_for_pipelines()
         # Of a worker's fault: from its begin, since somebody else has to go on meanwhile.
         since = began if self.engine == "worker" else ended

@@ -1,22 +1,14 @@
 """The topics of a round as somebody sees them who has nothing to do with the program: a reader of what was committed, and of how far groups are."""
-import json
 import threading
 import time
-from typing import NamedTuple
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, ConsumerGroupTopicPartitions, IsolationLevel, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
+from records import Record
 
 READ_SECONDS_MAX = 90
 ASK_SECONDS = 3
 QUIET = {"log_level": 0, "error_cb": lambda _: None, "socket.timeout.ms": 10_000, "reconnect.backoff.max.ms": 500}
-
-
-class Record(NamedTuple):
-    offset: int
-    time: int        # when it was appended, epoch ms
-    value: bytes
-    tick: bool
 
 
 class Cluster:
@@ -80,18 +72,6 @@ def _record(message):
     headers = dict(message.headers() or [])
     at = int(headers["sl-at"]) if "sl-at" in headers else message.timestamp()[1]
     return Record(message.offset(), at, message.value() or b"", headers.get("sl-type") == b"tick")
-
-
-def write(path, records):
-    """The records of a topic as lines of JSON, for people."""
-    with open(path, "w", encoding="utf-8") as file:
-        for partition, of_partition in sorted(records.items()):
-            for record in of_partition:
-                try:
-                    value = record.value.decode()
-                except UnicodeDecodeError:
-                    value = record.value.hex()
-                file.write(json.dumps({"partition": partition, "offset": record.offset, "time": record.time, "value": value}) + "\n")
 
 
 class Watch:
