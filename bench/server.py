@@ -45,8 +45,8 @@ def shipped_preset(durability):
 class Server:
     """`with Server(bench, template, data, cores) as server:` starts it and stops it by SIGTERM. `template`: the configuration's text."""
 
-    def __init__(self, bench, template, data, cores, **values):
-        self.bench, self.cores = bench, cores
+    def __init__(self, bench, template, data, cores, arguments=(), **values):
+        self.bench, self.cores, self.arguments = bench, cores, arguments
         self.data = pathlib.Path(data)
         self.data.mkdir(parents=True, exist_ok=True)
         self.http, self.health = free_port(), free_port()
@@ -61,7 +61,7 @@ class Server:
         say(f"$ sightline up {self.config}")
         started = time.monotonic()
         with open(self.log, "ab") as log:
-            self.process = self.bench.start([self.bench.program, "up", self.config], self.cores, stdout=log, stderr=log, preexec_fn=lift_open_files)
+            self.process = self.bench.start([self.bench.program, "up", self.config, *self.arguments], self.cores, stdout=log, stderr=log, preexec_fn=lift_open_files)
         return started
 
     def wait_until_ready(self):

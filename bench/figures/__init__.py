@@ -1,6 +1,7 @@
 """The figures, by section."""
 from .append import APPEND
 from .bounded import DUCKDB, LIMIT
+from .cluster import KAFKA_LATENCY, TAKEOVER
 from .counting import SLIDING
 from .dedupe import DEDUPE
 from .from_kafka import KAFKA_FLINK
@@ -14,4 +15,5 @@ from .second_pipeline import SECOND
 
 SECTIONS = {section.figure["name"]: section
             for section in (LIMIT, DUCKDB, FLINK_SECTION, SECOND, SLIDING, DEDUPE, LATENCY, APPEND, RESTART, CLIENTS_SECTION, S3,
-                            S3_BOTO3, KAFKA_READ, KAFKA_FLINK, POSTGRES)}
+                            S3_BOTO3, KAFKA_READ, KAFKA_FLINK, KAFKA_LATENCY, TAKEOVER,
+                            POSTGRES)}

@@ -22,6 +22,7 @@ namespace {
 constexpr std::uint64_t kOwnedSegmentBytes = 16ULL << 20;
 constexpr auto kWatchEvery = std::chrono::seconds(1);
 constexpr int kReferencePollRounds = 5;
+constexpr std::chrono::milliseconds kReachPatience{2'000};
 
 }  // namespace
 
@@ -308,6 +309,7 @@ void DataPlane::Housekeep() {
   std::unique_lock lock(watch_mutex_);
   for (int round = 1; !watch_wake_.wait_for(lock, kWatchEvery, [this] { return stopping_; }); ++round) {
     lock.unlock();
+    WatchBus();
     WatchSinks();
     WatchReferences();
     if (kafka_ != nullptr) TakeUpReferences();
@@ -332,6 +334,26 @@ void DataPlane::Housekeep() {
       }
     }
     lock.lock();
+  }
+}
+
+// A process that takes in events sends them elsewhere while the brokers do not answer; the others have less to do meanwhile.
+void DataPlane::WatchBus() {
+  if (kafka_ == nullptr || settings_.health == nullptr) return;
+  const Status reached = kafka_->admin().Reach(kReachPatience);
+  if (reached.has_value() == bus_reached_) return;
+  bus_reached_ = reached.has_value();
+  const ops::Log log = settings_.log.For("kafka");
+  if (reached) {
+    log.Info("the brokers answer again");
+  } else {
+    log.Error("the brokers do not answer", {{"error", reached.error().ToString()}});
+  }
+  const std::string reason = reached ? "" : std::string(ErrorKindName(reached.error().kind)) + ": the log says more";
+  if (settings_.roles.ingest) {
+    settings_.health->SetNotReady("bus", reason);
+  } else {
+    settings_.health->SetDegraded("bus", reason);
   }
 }
 

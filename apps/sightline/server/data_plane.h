@@ -84,6 +84,7 @@ class DataPlane {
   std::map<std::pair<std::string, std::int32_t>, std::int64_t> InputEnds(const flow::PipelinePlan& pipeline);
   Status EnsureStatistics();
   void Housekeep();
+  void WatchBus();
   void WatchSinks();
   void WatchReferences();
   void TakeUpReferences();
@@ -108,6 +109,7 @@ class DataPlane {
   std::map<std::string, std::unique_ptr<stores::ResultsSinkThread>> sinks_;
   std::unique_ptr<kafka::Membership> membership_;  // which partitions engine and sinks work on
   std::unique_ptr<Monitoring> monitoring_;         // null: nobody else works on them
+  bool bus_reached_ = true;
   std::map<std::string, std::string> sink_errors_;   // what was said of each
   std::map<std::string, std::string> store_errors_;  // of each reference's versions
   std::mutex watch_mutex_;

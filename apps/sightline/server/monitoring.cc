@@ -40,6 +40,7 @@ json ToJson(const flow::TaskStatus& task) {
           {"dedupe_ids", task.dedupe_ids},
           {"open_windows", task.open_windows},
           {"commits", task.commits},
+          {"restore_ms", task.restore_ms.value_or(-1)},
           {"merge", task.merge},
           {"error", task.error}};
 }
@@ -74,6 +75,7 @@ flow::TaskStatus TaskOf(const json& from) {
   task.dedupe_ids = from.at("dedupe_ids").get<std::size_t>();
   task.open_windows = from.at("open_windows").get<std::size_t>();
   task.commits = from.at("commits").get<std::uint64_t>();
+  if (const auto restore_ms = from.at("restore_ms").get<std::int64_t>(); restore_ms >= 0) task.restore_ms = restore_ms;
   task.merge = from.at("merge").get<bool>();
   task.error = from.at("error").get<std::string>();
   return task;
@@ -151,6 +153,9 @@ Status Monitoring::Hear() {
       const std::lock_guard lock(mutex_);
       heard_[report->process] = std::move(*report);
     }
+    const std::int64_t since = clock_.Now().value - options_.silent_after.count();
+    const std::lock_guard lock(mutex_);
+    std::erase_if(heard_, [since](const auto& one) { return one.second.at.value < since; });
   }
 }
 

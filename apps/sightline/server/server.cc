@@ -83,6 +83,15 @@ class RunningServer final : public Server {
                   "--roles " + roles_.ToString() + ": drivers.bus is the log on this machine, which one process owns and does all work on; "
                   "leave --roles out, or share a Kafka (drivers.bus: {type: kafka, ...})");
     }
+    if (!roles_.all() && config_.drivers.objects.type == config::ObjectsType::kFiles) {
+      return Fail(ErrorKind::kInvalidArgument,
+                  "--roles " + roles_.ToString() + ": drivers.objects is a directory of one process, and the state of partitions must be where every "
+                  "process finds it; set drivers.objects to s3, gcs or hdfs");
+    }
+    if (!roles_.all() && config_.drivers.statistics.type == config::StatisticsType::kDuckdb) {
+      return Fail(ErrorKind::kInvalidArgument,
+                  "--roles " + roles_.ToString() + ": drivers.statistics is a file of one process; set drivers.statistics to postgres");
+    }
     auto plan = CompilePlans(config_);
     if (!plan) {
       std::string all;

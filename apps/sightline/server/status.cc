@@ -118,6 +118,7 @@ serve::ServerStatus::Pipeline StatusSource::PipelineOf(const flow::PipelinePlan&
       partition.offset = task.positions[p];
       if (topic != topics.end() && number < topic->second.partitions.size()) partition.end = topic->second.partitions[number].visible.value;
       if (task.watermark != kWatermarkNone.value) partition.watermark = task.watermark;
+      partition.restore_ms = task.restore_ms;
       out.lag_records += std::max<std::int64_t>(0, partition.end - partition.offset);
       if (partition.watermark) out.watermark = std::min(out.watermark.value_or(*partition.watermark), *partition.watermark);
       out.partitions.push_back(partition);
@@ -195,6 +196,12 @@ void StatusSource::Collect(ops::Metrics::Sink& sink) {
                      static_cast<double>(pipeline.lag_records));
     sink.GaugeSample("sightline_state_bytes", "State of a pipeline, in memory or beyond it.", labels,
                      static_cast<double>(pipeline.state_bytes));
+    for (const serve::ServerStatus::PipelinePartition& partition : pipeline.partitions) {
+      if (!partition.restore_ms) continue;
+      sink.GaugeSample("sightline_restore_seconds", "What the newest restart or takeover of a partition took.",
+                       {{"pipeline", pipeline.name}, {"partition", std::to_string(partition.partition)}},
+                       static_cast<double>(*partition.restore_ms) / 1000);
+    }
     sink.GaugeSample("sightline_pipeline_failed", "1 while a partition does not run.", labels, pipeline.failed ? 1 : 0);
     if (pipeline.watermark) {
       sink.GaugeSample("sightline_watermark_ms", "Least watermark of the partitions, epoch ms.", labels,

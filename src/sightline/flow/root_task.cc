@@ -8,6 +8,7 @@ namespace {
 
 constexpr std::int64_t kLiveIntervalNs = 2'000'000;       // between two looks at the open windows while records keep coming,
 constexpr std::int64_t kLiveShare = 10;                   // and as many times as long as the last one took: who catches up, counts
+constexpr std::int64_t kNsPerMs = 1'000'000;
 constexpr std::int64_t kStatusIntervalNs = 200'000'000;
 constexpr std::size_t kRecordsMax = 8192;                 // a piece of a large batch, so that live updates are not held up
 
@@ -24,6 +25,7 @@ class RootTask final : public Task {
         decoder_(*dataset_.contract, context.limits) {}
 
   Status Open() {
+    opened_ = context_.runtime.clock.MonotonicNs();
     SL_ASSIGN_OR_RETURN(const bus::TopicInfo info, context_.bus.Describe(dataset_.topic));
     const bus::TopicInfo::PartitionInfo& log = info.partitions[static_cast<std::size_t>(partition_.value)];
     SL_ASSIGN_OR_RETURN(const std::int64_t start, Start(log));
@@ -50,6 +52,7 @@ class RootTask final : public Task {
     SL_TRY(TakeUpReferences());
     SL_ASSIGN_OR_RETURN(const bool more, Feed());
     const std::int64_t now = context_.runtime.clock.MonotonicNs();
+    if (!restore_ms_ && !committed_->replaying()) restore_ms_ = (now - opened_) / kNsPerMs;
     if (committed_->keeps_ticks()) SL_TRY(MaybeTick(now, more));
     if (context_.live != nullptr && !committed_->replaying() && (!more || now >= next_live_)) {
       processor_->PublishLive();
@@ -256,6 +259,7 @@ class RootTask final : public Task {
     status.dedupe_ids = processor_->dedupe_ids();
     status.open_windows = processor_->open_panes();
     status.commits = committed_->commits();
+    status.restore_ms = restore_ms_;
     if (processor_->taken().size() != (status_.taken == nullptr ? 0 : status_.taken->size())) {
       status.taken = std::make_shared<const OffsetSet>(processor_->taken());
     } else {
@@ -281,7 +285,8 @@ class RootTask final : public Task {
   bool snapshot_due_ = false;
   std::uint64_t refused_before_ = 0;  // for lack of room, up to the newest snapshot
   std::uint64_t seen_change_ = UINT64_MAX;
-  std::int64_t last_commit_ = 0, last_snapshot_ = 0, next_live_ = 0, last_status_ = 0, last_record_ = 0;
+  std::int64_t last_commit_ = 0, last_snapshot_ = 0, next_live_ = 0, last_status_ = 0, last_record_ = 0, opened_ = 0;
+  std::optional<std::int64_t> restore_ms_;
   mutable std::mutex status_mutex_;
   TaskStatus status_;
 };

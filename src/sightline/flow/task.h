@@ -65,6 +65,7 @@ struct TaskStatus {
   std::size_t dedupe_ids = 0;
   std::size_t open_windows = 0;
   std::uint64_t commits = 0;
+  std::optional<std::int64_t> restore_ms;  // from the opening until it was where it had been; none: it is not there yet
   std::shared_ptr<const OffsetSet> taken;  // dead letters that were offered again; null: none
   bool merge = false;
   std::string error;           // empty while it runs

@@ -25,7 +25,7 @@ void WritePipeline(JsonWriter& json, const ServerStatus::Pipeline& pipeline) {
   json.Name("partitions").BeginArray();
   for (const auto& p : pipeline.partitions) {
     json.BeginObject().Field("partition", p.partition).Field("offset", p.offset).Field("end", p.end);
-    json.Field("watermark", p.watermark).EndObject();
+    json.Field("watermark", p.watermark).Field("restore_ms", p.restore_ms).EndObject();
   }
   json.EndArray().EndObject();
 }

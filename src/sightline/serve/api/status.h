@@ -29,7 +29,8 @@ struct ServerStatus {
     std::int32_t partition = 0;
     std::int64_t offset = 0;
     std::int64_t end = 0;
-    std::optional<std::int64_t> watermark;  // epoch ms
+    std::optional<std::int64_t> watermark;   // epoch ms
+    std::optional<std::int64_t> restore_ms;  // how long the newest restart or takeover took; none while it goes on
   };
   struct Pipeline {
     std::string name;

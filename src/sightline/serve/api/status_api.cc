@@ -63,7 +63,9 @@ constexpr std::string_view kStatusSchema =
   "datasets":{"type":"array","items":{"type":"object","additionalProperties":true}},
   "pipelines":{"type":"array","items":{"type":"object","properties":{"name":{"type":"string"},"state":{"type":"string","enum":["running","failed"]},
     "error":{"type":["string","null"]},"in":{"type":"integer"},"verdicts":{"type":"object","additionalProperties":{"type":"integer"}},
-    "rate_per_s":{"type":"number"},"lag_records":{"type":"integer"},"lag_ms":{"type":"integer"},"watermark":{"type":["integer","null"]}},
+    "rate_per_s":{"type":"number"},"lag_records":{"type":"integer"},"lag_ms":{"type":"integer"},"watermark":{"type":["integer","null"]},
+    "partitions":{"type":"array","items":{"type":"object","properties":{"partition":{"type":"integer"},"offset":{"type":"integer"},"end":{"type":"integer"},
+      "watermark":{"type":["integer","null"]},"restore_ms":{"type":["integer","null"]}}}}},
     "additionalProperties":true}},
   "sinks":{"type":"array","items":{"type":"object","additionalProperties":true}},
   "live":{"type":"object","properties":{"clients":{"type":"integer"},"messages_per_s":{"type":"number"}}}}})";
