@@ -1,9 +1,9 @@
 """What a round runs on: the engines, which stay from round to round, and the program's processes, which are the round's own."""
 import os
 import pathlib
+import tempfile
 
 import engines
-import network
 import program
 
 PRESET = engines.REPOSITORY / "presets/top-items"
@@ -166,11 +166,6 @@ class Deployment:
 
 def scratch_folder():
     """A folder for everything of one run; users of engines must be able to go through it."""
-    base = pathlib.Path(os.environ.get("SIGHTLINE_CHAOS_FOLDER", "/var/tmp"))
-    folder = base / f"sightline-chaos-{os.getpid()}"
-    folder.mkdir(parents=True)
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="sightline-chaos-", dir=os.environ.get("SIGHTLINE_CHAOS_FOLDER", "/var/tmp")))
     folder.chmod(0o755)
     return folder
-
-
-__all__ = ["Deployment", "Engines", "PARTITIONS", "PRESET", "network", "scratch_folder"]

@@ -33,10 +33,12 @@ def enter(after):
     reason = permitted()
     if reason:
         return reason
-    unshare(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWPID)
+    unshare(CLONE_NEWNET | CLONE_NEWPID)
     first = _fork()
     if first is not None:
         os._exit(_wait(first, after))
+    # Not before: this process, which ends last, is to see no mount of those.
+    unshare(CLONE_NEWNS)
     subprocess.run(["mount", "--make-rprivate", "/"], check=True)
     subprocess.run(["mount", "-t", "proc", "proc", "/proc"], check=True)
     suite = _fork()
@@ -69,8 +71,14 @@ def _fork():
 
 def _wait(child, after):
     """Waits for the child, whom signals to us are for, and for whoever else ends here; gives the child's exit status."""
+    told = []
+
+    def tell(*_):
+        os.kill(child, signal.SIGKILL if told else signal.SIGTERM)  # whoever asks twice means it
+        told.append(True)
+
     for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(name, lambda *_: os.kill(child, signal.SIGTERM))
+        signal.signal(name, tell)
     while True:
         ended, status = os.wait()
         if ended == child:

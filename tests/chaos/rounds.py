@@ -114,8 +114,12 @@ class Round:
             self.outcome.skipped = str(impossible)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is this round's
             self.outcome.wrong.append(f"{type(error).__name__}: {error}\n{traceback.format_exc(limit=-4)}")
-        finally:
-            self._end()
+        except BaseException:
+            # The run is being ended, and the engines go with it: there is nothing to keep or to clear.
+            if self.deployment:
+                self.deployment.kill()
+            raise
+        self._end()
         return self.outcome
 
     def _run(self):
