@@ -53,6 +53,7 @@ Status DataPlane::Start() {
   }
   if (settings_.roles.serve && settings_.live != nullptr) SL_TRY(FollowLive());
   if (kafka_ != nullptr) SL_TRY(StartMonitoring());
+  if (kafka_ != nullptr && settings_.roles.gate) SL_TRY(StartGates());
   watcher_ = std::thread([this] { Housekeep(); });
   return {};
 }
@@ -201,6 +202,15 @@ Status DataPlane::JoinWorkers() {
   return {};
 }
 
+Status DataPlane::StartGates() {
+  SL_ASSIGN_OR_RETURN(gates_, Gates::Start(*kafka_, settings_.config, settings_.runtime.clock, settings_.log));
+  return {};
+}
+
+std::vector<kafka::GateStatus> DataPlane::gates() const {
+  return gates_ != nullptr ? gates_->status() : std::vector<kafka::GateStatus>();
+}
+
 Status DataPlane::StartMonitoring() {
   Monitoring::Options options;
   options.listen = settings_.roles.serve || settings_.roles.flow;
@@ -312,6 +322,7 @@ void DataPlane::Housekeep() {
     WatchBus();
     WatchSinks();
     WatchReferences();
+    if (gates_ != nullptr) gates_->Watch(settings_.health);
     if (kafka_ != nullptr) TakeUpReferences();
     if (round % kReferencePollRounds != 0) {
       lock.lock();
@@ -421,6 +432,7 @@ Status DataPlane::Stop() {
   Status first;
   membership_.reset();
   live_tail_.reset();
+  gates_.reset();
   monitoring_.reset();
   if (engine_) first = engine_->Stop();
   sinks_.clear();

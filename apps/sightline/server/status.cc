@@ -173,6 +173,20 @@ serve::ServerStatus StatusSource::Gather() {
   for (const auto& [name, metrics] : plane_.sinks()) {
     status.sinks.push_back({.name = "statistics/" + name, .offset = metrics.offset, .end = metrics.end, .error = metrics.error});
   }
+  for (kafka::GateStatus& gate : plane_.gates()) {
+    const std::optional<std::string> error = gate.error.empty() ? std::nullopt : std::optional(std::move(gate.error));
+    status.gates.push_back({.dataset = std::move(gate.dataset),
+                            .from = std::move(gate.from),
+                            .in = gate.in,
+                            .accepted = gate.accepted,
+                            .malformed = gate.malformed,
+                            .invalid = gate.invalid,
+                            .lost = gate.lost,
+                            .partitions = gate.partitions,
+                            .lag_records = gate.lag,
+                            .registry_answers = gate.registry_answers,
+                            .error = error});
+  }
   for (const std::shared_ptr<serve::LiveHub>& hub : hubs_) status.live_clients += static_cast<std::int64_t>(hub->clients());
   if (!hubs_.empty()) status.live_messages_per_s = live_messages_.Of(hubs_.front()->messages(), now);
   return status;
@@ -214,6 +228,7 @@ void StatusSource::Collect(ops::Metrics::Sink& sink) {
                      static_cast<double>(one.end - one.offset));
     sink.GaugeSample("sightline_sink_failed", "1 while a sink's last try failed.", labels, one.error ? 1 : 0);
   }
+  CollectGates(plane_.gates(), sink);
   for (const auto& [name, reference] : plane_.followed()) {
     const ops::Labels labels = {{"reference", name}};
     sink.GaugeSample("sightline_reference_following", "1 while a followed reference is connected.", labels, reference.following ? 1 : 0);

@@ -46,10 +46,20 @@ struct RetainConfig {
   std::chrono::milliseconds dead_letters{0};  // of ingest's dead letters; 0: for ever
 };
 
+enum class GateFormat : std::uint8_t { kJson, kProtobuf, kConfluent };
+enum class SchemaLanguage : std::uint8_t { kAvro, kJson, kProtobuf };
+// Topics on Kafka that others write.
+struct GateConfig {
+  std::string from;  // one topic, or a pattern with '*'; without drivers.bus.prefix
+  GateFormat format = GateFormat::kJson;
+  SchemaLanguage schema = SchemaLanguage::kAvro;  // in which the registry gets the contract where it has no schema
+};
+
 struct DatasetConfig {
   std::string name;
   std::string contract_file;
   std::string topic;
+  std::optional<GateConfig> gate;
   std::int32_t partitions = 1;
   std::string partition_by;
   // "A determines B": records with the same A have the same B.

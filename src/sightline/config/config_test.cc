@@ -257,7 +257,8 @@ INSTANTIATE_TEST_SUITE_P(
                 "conf/c.yaml:2:23: drivers.statistics: a Postgres store needs url; for example url: {env: PG_URL}"},
         BadCase{"PostgresUrlInTheFile", "sightline: 1",
                 "sightline: 1\ndrivers: {statistics: {type: postgres, url: \"postgresql://u:hunter2@h/d\"}}",
-                "conf/c.yaml:2:45: drivers.statistics.url: a secret must not stand in the file; write {env: NAME} or {file: path}"},
+                "conf/c.yaml:2:45: drivers.statistics.url: a secret must not stand in the file; write {env: NAME}, {file: path} or "
+                "{credential: NAME}"},
         BadCase{"PostgresUrlNotSet", "sightline: 1", "sightline: 1\ndrivers: {statistics: {type: postgres, url: {env: NONE}}}",
                 R"(conf/c.yaml:2:51: drivers.statistics.url: the environment variable "NONE" is not set)"},
         BadCase{

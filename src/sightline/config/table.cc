@@ -294,7 +294,7 @@ constexpr Property kRetainProperties[] = {
     {.name = "dead_letters",
      .type = kDuration,
      .default_text = "30d",
-     .help = "What was refused at ingest is kept as long as this; `0s`: for ever.",
+     .help = "What was refused at ingest or by the gate is kept as long as this; `0s`: for ever.",
      .max = 100 * kYear,
      .access = Bind<&RetainConfig::dead_letters, kDuration>()},
 };
@@ -330,12 +330,7 @@ constexpr Property kDatasetProperties[] = {
      .help = "Topic of accepted events. Left out: the dataset's name.",
      .example = "camera_events",
      .access = Bind<&DatasetConfig::topic, kTopic>()},
-    {.name = "gate",
-     .type = kText,
-     .help = "Topics of others to judge and take over.",
-     .unavailable =
-         "this build has no gate over topics that others write (it comes with the Kafka driver); leave `gate` out and send events to "
-         "POST /v1/datasets/DATASET/events or by `sightline send`"},
+    {.name = "gate", .type = kSection, .help = kGateHelp, .access = BindSection<&DatasetConfig::gate>(), .section = &kGateSection},
     {.name = "partitions",
      .type = kInteger,
      .default_text = "1",

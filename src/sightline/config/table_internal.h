@@ -24,5 +24,7 @@ inline constexpr std::string_view kWhenFull[] = {"refuse", "drop"};
 
 inline constexpr std::string_view kBusHelp = "The durable event bus.";
 extern const Section kBusSection;
+inline constexpr std::string_view kGateHelp = "Topics on Kafka that others write: their records are judged and taken over.";
+extern const Section kGateSection;
 
 }  // namespace sightline::config::internal

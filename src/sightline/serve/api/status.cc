@@ -30,6 +30,12 @@ void WritePipeline(JsonWriter& json, const ServerStatus::Pipeline& pipeline) {
   json.EndArray().EndObject();
 }
 
+void WriteGate(JsonWriter& json, const ServerStatus::Gate& gate) {
+  json.BeginObject().Field("dataset", gate.dataset).Field("from", gate.from).Field("in", gate.in).Field("accepted", gate.accepted);
+  json.Field("malformed", gate.malformed).Field("invalid", gate.invalid).Field("lost", gate.lost).Field("partitions", gate.partitions);
+  json.Field("lag_records", gate.lag_records).Field("registry_answers", gate.registry_answers).Field("error", gate.error).EndObject();
+}
+
 }  // namespace
 
 std::string ToJson(const ServerStatus& status) {
@@ -44,6 +50,8 @@ std::string ToJson(const ServerStatus& status) {
   for (const auto& sink : status.sinks) {
     json.BeginObject().Field("name", sink.name).Field("offset", sink.offset).Field("end", sink.end).Field("error", sink.error).EndObject();
   }
+  json.EndArray().Name("gates").BeginArray();
+  for (const auto& gate : status.gates) WriteGate(json, gate);
   json.EndArray().Name("live").BeginObject().Field("clients", status.live_clients);
   json.Name("messages_per_s").Rate(status.live_messages_per_s).EndObject().EndObject();
   return out;

@@ -56,6 +56,20 @@ struct ServerStatus {
     std::int64_t end = 0;
     std::optional<std::string> error;
   };
+  // What takes over the topics that others write; of this process.
+  struct Gate {
+    std::string dataset;
+    std::string from;
+    std::uint64_t in = 0;
+    std::uint64_t accepted = 0;
+    std::uint64_t malformed = 0;
+    std::uint64_t invalid = 0;
+    std::uint64_t lost = 0;
+    std::size_t partitions = 0;
+    std::int64_t lag_records = 0;
+    bool registry_answers = true;
+    std::optional<std::string> error;
+  };
 
   std::string version;
   std::int64_t uptime_ms = 0;
@@ -63,6 +77,7 @@ struct ServerStatus {
   std::vector<Dataset> datasets;
   std::vector<Pipeline> pipelines;
   std::vector<Sink> sinks;
+  std::vector<Gate> gates;
   std::int64_t live_clients = 0;
   double live_messages_per_s = 0;
 };

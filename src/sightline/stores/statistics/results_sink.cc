@@ -25,7 +25,7 @@ ResultsSink::ResultsSink(bus::Bus& bus, StatisticsStore& store, const runtime::R
       shape_(std::move(shape)),
       generation_(generation),
       options_([&] {
-        if (options.group.empty()) options.group = "statistics/" + shape_.pipeline;
+        if (options.group.empty()) options.group = "statistics." + shape_.pipeline;
         return std::move(options);
       }()),
       batch_(shape_.schema) {}
