@@ -2,11 +2,12 @@
 import json
 import os
 import re
+import socket
 import subprocess
 import time
 import zlib
 
-from harness import PROGRAM, environment, event, line, sandbox
+from harness import PATIENCE_S, PROGRAM, environment, event, line, sandbox
 
 GOOD = event(1)
 INT64_MAX = 2**63 - 1
@@ -181,6 +182,23 @@ def http_misuse():
         assert audit["holds"] and audit["in"] == 3, audit
 
 
+def slow_requests():
+    """What does not come within limits.requests.time_max is ended, and told why."""
+    with sandbox() as box:
+        box.edit("data: ./data\n", "data: ./data\nlimits: {requests: {time_max: 300ms}}\n")
+        with box.server() as server:
+            post = (f"POST /v1/datasets/camera_events/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {server.token}\r\n"
+                    "Content-Type: application/x-ndjson\r\nContent-Length: 1000\r\n\r\n{").encode()
+            for begun, says in ((post[:60], "header did not come within 300ms"), (post, "body did not come in time: nothing of it for 300ms")):
+                with socket.create_connection((server.address.hostname, server.address.port), PATIENCE_S) as slow:
+                    slow.sendall(begun)
+                    answer = b""
+                    while piece := slow.recv(65536):
+                        answer += piece
+                assert answer.startswith(b"HTTP/1.1 408 ") and says in answer.decode(), (begun, answer)
+            assert server.post(line(1))[0] == 200
+
+
 GROWN_KIB_MAX = 400 << 10
 
 
@@ -319,6 +337,7 @@ def cases():
     yield "every kind of bad line", every_line
     yield "Protobuf", protobuf
     yield "HTTP that is not as it should be", http_misuse
+    yield "requests that come too slowly", slow_requests
     yield "a line without end is refused early", a_line_without_end
     yield "a line without end is not sent", a_line_without_end_is_not_sent
     yield "a line without end in a file", a_line_without_end_in_a_file

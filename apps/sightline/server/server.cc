@@ -149,6 +149,7 @@ class RunningServer final : public Server {
     if (config_.listen.tls) options.tls = serve::TlsFiles{config_.listen.tls->certificate, config_.listen.tls->key};
     options.connections_max = static_cast<std::uint32_t>(config_.limits.requests.connections_max);
     options.idle_timeout = config_.limits.requests.idle_max;
+    options.BoundTimes(config_.limits.requests.time_max);
     SL_ASSIGN_OR_RETURN(http_, serve::HttpServer::Make(options, clock_, metrics_, log_.For("http")));
     url_ = http_->url();
     serve::ServerOptions health;

@@ -410,7 +410,8 @@ constexpr Property kRequestsProperties[] = {
     {.name = "time_max",
      .type = kDuration,
      .default_text = "30s",
-     .help = "Time to receive a request whole, and to send its answer.",
+     .help = "Time a client has for a request's header (10s at most), for its body (a second more for every 4KiB of it; without a byte 15s "
+             "at most), and for taking the next part of the answer. A request that does not come in time is answered 408.",
      .min = 100,
      .max = kHour,
      .access = Bind<&RequestLimits::time_max, kDuration>()},
