@@ -84,21 +84,20 @@ Status DataPlane::StartEngine() {
   SL_TRY(settings_.runtime.files.CreateDirectories(directory_ + "/state"));
   state_memory_ = std::make_unique<flow::StateMemory>(flow::StateMemory::Limits{
       .memory_max = config.state.memory_max, .disk_max = config.state.disk_max, .directory = directory_ + "/state"});
-  context_ = std::make_unique<flow::TaskContext>(
-      flow::TaskContext{.runtime = settings_.runtime,
-                        .bus = *bus_,
-                        .plan = plan,
-                        .references = catalog_,
-                        .versions = VersionsOf(reference_store_, plan),
-                        .directory = directory_ + "/flow",
-                        .live = settings_.live,
-                        .policy = {.interval = std::min(config.checkpoint.interval, std::chrono::milliseconds(1000)),
-                                   .snapshot_interval = std::chrono::milliseconds(10'000),
-                                   .snapshot_records = config.checkpoint.records},
-                        .limits = DecoderLimitsOf(config.limits.ingest),
-                        .seed = runtime::SystemEntropy(),
-                        .from = settings_.from,
-                        .memory = state_memory_.get()});
+  context_ = std::make_unique<flow::TaskContext>(flow::TaskContext{.runtime = settings_.runtime,
+                                                                   .bus = *bus_,
+                                                                   .plan = plan,
+                                                                   .references = catalog_,
+                                                                   .versions = VersionsOf(reference_store_, plan),
+                                                                   .directory = directory_ + "/flow",
+                                                                   .live = settings_.live,
+                                                                   .policy = {.interval = config.checkpoint.interval,
+                                                                              .snapshot_interval = std::chrono::milliseconds(10'000),
+                                                                              .snapshot_records = config.checkpoint.records},
+                                                                   .limits = DecoderLimitsOf(config.limits.ingest),
+                                                                   .seed = runtime::SystemEntropy(),
+                                                                   .from = settings_.from,
+                                                                   .memory = state_memory_.get()});
   flow::Engine::Options options;
   options.threads = settings_.threads;
   const ops::Log log = settings_.log.For("flow");

@@ -2,6 +2,8 @@
 
 #include <limits>
 
+#include "sightline/model/live.h"
+
 namespace sightline::config {
 namespace {
 
@@ -348,7 +350,7 @@ constexpr Section kPipeline{"a pipeline", "Turns events, or another pipeline's r
 constexpr Property kTokenProperties[] = {
     {.name = "name",
      .type = kName,
-     .help = "Who holds the token; it stands in the log of accesses.",
+     .help = "Who holds the token; at `--log-level debug` it stands in the log with every request.",
      .example = "dashboard",
      .required = true,
      .access = Bind<&TokenConfig::name, kName>()},
@@ -468,17 +470,18 @@ constexpr Property kCheckpointProperties[] = {
      .default_text = "1s",
      .help = "A pipeline commits at least this often while events come in.",
      .min = 10,
-     .max = kHour,
+     .max = kSecond,
      .access = Bind<&CheckpointConfig::interval, kDuration>()},
     {.name = "records",
      .type = kInteger,
      .default_text = "1000000",
-     .help = "A partition commits after so many events, if that comes first.",
+     .help = "A partition takes a snapshot of its state after so many events, or after ten seconds if they are over first: it "
+             "bounds what is processed again after a crash.",
      .min = 1,
      .max = 1'000'000'000,
      .access = Bind<&CheckpointConfig::records, kInteger>()},
 };
-constexpr Section kCheckpoint{"checkpoint", "When pipelines commit.", kCheckpointProperties};
+constexpr Section kCheckpoint{"checkpoint", "When pipelines commit and take snapshots.", kCheckpointProperties};
 constexpr Property kStateProperties[] = {
     {.name = "memory_max",
      .type = kBytes,
@@ -508,15 +511,8 @@ constexpr Property kLiveProperties[] = {
      .default_text = "5",
      .help = "Changes a second that a client gets unless it asks for another rate.",
      .min = 1,
-     .max = 1000,
+     .max = kLiveRateMax,
      .access = Bind<&LiveConfig::rate, kInteger>()},
-    {.name = "queue_max",
-     .type = kBytes,
-     .default_text = "4MiB",
-     .help = "Bytes that may wait for one slow client before its changes are folded together.",
-     .min = 64 * kKiB,
-     .max = kGiB,
-     .access = Bind<&LiveConfig::queue_max, kBytes>()},
 };
 constexpr Section kLive{"live", "The live board and its clients.", kLiveProperties};
 
