@@ -64,7 +64,7 @@ class DataPlane {
   std::string directory_;
   std::unique_ptr<bus::LogBus> bus_;
   flow::ReferenceStore reference_store_;
-  flow::ReferenceCatalog catalog_;
+  flow::ReferenceCatalog catalog_{&settings_.runtime.clock};
   std::mutex reload_mutex_;
   std::unique_ptr<stores::StatisticsStore> statistics_;
   std::unique_ptr<flow::StateMemory> state_memory_;
