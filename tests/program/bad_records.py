@@ -330,6 +330,7 @@ def a_bounded_run_over_them():
         assert len((box.path / "top.csv").read_text().splitlines()) == 2
         box.run("run", box.config, "--pipeline", "top_item", "--from", "bad.ndjson", "--to", "x.csv").expect(1, err="did you mean")
         box.run("run", box.config, "--pipeline", "top_items", "--from", "none.ndjson", "--to", "x.csv").expect(1, err="none.ndjson")
+        assert not list(box.path.glob("x.csv*")), "a run that failed leaves nothing behind"
         box.run("run", box.config, "--pipeline", "top_items", "--from", "bad.ndjson", "--to", "no/such/x.csv").expect(1, err="no/such")
 
 
