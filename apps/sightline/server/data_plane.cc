@@ -58,6 +58,12 @@ void DataPlane::ReportRecovery() {
       log.Info("a torn tail was cut off: nothing said that it had become durable",
                {{"topic", partition.topic}, {"partition", partition.partition.value}, {"bytes", report.cut_bytes}});
     }
+    for (const std::string& file : report.damaged_sidecars) {
+      log.Warning(
+          "the description of a segment that retention removed is damaged: no record is lost, but a request of its time that is sent "
+          "again with its Idempotency-Key counts twice; remove the file to end this warning",
+          {{"topic", partition.topic}, {"partition", partition.partition.value}, {"file", file}});
+    }
     for (const bus::Damage& damage : report.damages) {
       log.Error("the log is damaged; readers stop there until `sightline topic repair` lets them go on behind it",
                 {{"topic", partition.topic},
