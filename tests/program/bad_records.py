@@ -100,6 +100,16 @@ def every_line():
         assert audit["holds"] and audit["in"] == offered, (audit, offered)
         assert audit["log_records"] == accepted, (audit, accepted)
         assert {name: audit[name] for name in refused} == refused, (audit, refused)
+        # The one extra field is said everywhere.
+        assert audit["extra_fields"] == 1, audit
+        assert server.request("GET", "/v1/status")[1]["pipelines"][0]["extra_fields"] == 1
+        metrics = server.metrics()
+        assert metrics['sightline_extra_fields_total{pipeline="item_counts"}'] == 1, metrics
+        assert metrics['sightline_partially_late_total{pipeline="item_counts"}'] == 0, metrics
+        for partition in range(8):
+            of = f'{{pipeline="item_counts",partition="{partition}"}}'
+            assert metrics["sightline_partition_lag_records" + of] == metrics["sightline_partition_hot" + of] == 0, metrics
+            assert metrics["sightline_partition_records_per_second" + of] >= 0, metrics
         # Each refused record is there with its original, and survives a restart.
         letters = box.ask("dead-letter", "ls", "--format", "json", "-n", "1000").expect(0).json()
         assert len([letter for letter in letters if letter["reason"] in refused]) == sum(refused.values())

@@ -113,7 +113,8 @@ void PrintAudit(const Context& context, const std::string& json) {
                   << " + malformed " << number("malformed") << " + invalid " << number("invalid") << " + state_limit "
                   << number("state_limit") << "\n  " << number("log_records") << " records in the log, " << number("refused_at_ingest")
                   << " refused at ingest, " << number("dead_letters") << " dead letters of the pipeline, " << number("result_rows")
-                  << " result rows, " << number("unknown_location") << " of unknown location\n";
+                  << " result rows, " << number("unknown_location") << " of unknown location, " << number("partially_late")
+                  << " late for some of their windows, " << number("extra_fields") << " fields that the contract does not name\n";
     if (one["waiting"] != 0) context.out() << "  " << number("waiting") << " records wait to be judged\n";
     if (one["removed_by_retention"] != 0)
       context.out() << "  " << number("removed_by_retention") << " records were removed by retention and are not recounted\n";

@@ -160,6 +160,7 @@ void DataPlane::Housekeep() {
   while (!watch_wake_.wait_for(lock, kReferencePoll, [this] { return stopping_; })) {
     lock.unlock();
     retention.Step();
+    WatchPartitions();
     for (const config::ReferenceConfig& reference : settings_.config.references) {
       const flow::ReferenceHandle before = catalog_.Newest(reference.name);
       const Result<flow::ReferenceHandle> now = Reload(reference.name);
@@ -175,6 +176,35 @@ void DataPlane::Housekeep() {
       }
     }
     lock.lock();
+  }
+}
+
+// A partition is one core by design: one that is too much for it is an alarm.
+void DataPlane::WatchPartitions() {
+  const std::vector<flow::TaskStatus> all = tasks();
+  const ops::Log log = settings_.log.For("flow");
+  for (const flow::PipelinePlan& pipeline : settings_.plan.pipelines) {
+    if (pipeline.kind != flow::PipelineKind::kRoot) continue;
+    const auto ends = InputEnds(pipeline);
+    std::vector<HotPartitions::Lag> lags;
+    for (const flow::TaskStatus& task : all) {
+      const auto end = ends.find({task.pipeline, task.partition});
+      if (task.pipeline != pipeline.name || task.positions.empty() || end == ends.end()) continue;
+      lags.push_back({.partition = task.partition, .records = std::max<std::int64_t>(0, end->second - task.positions[0])});
+    }
+    for (const HotPartitions::Change& change : hot_partitions_.Look(pipeline.name, lags)) {
+      if (change.hot) {
+        log.Warning(
+            "a partition falls behind while others wait for work: one core works on a partition, so let partition_by spread the "
+            "events more evenly, or filter them earlier",
+            {{"pipeline", pipeline.name},
+             {"partition", change.lag.partition},
+             {"lag_records", change.lag.records},
+             {"others_lag_records", change.others_records}});
+      } else {
+        log.Info("a partition has caught up", {{"pipeline", pipeline.name}, {"partition", change.lag.partition}});
+      }
+    }
   }
 }
 

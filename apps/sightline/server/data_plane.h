@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "apps/sightline/server/hot_partitions.h"
 #include "sightline/bus/embedded/log_bus.h"
 #include "sightline/config/config.h"
 #include "sightline/flow/engine.h"
@@ -46,6 +47,7 @@ class DataPlane {
   std::vector<flow::TaskStatus> tasks() const { return engine_->status(); }
   const flow::StateMemory& state_memory() const { return *state_memory_; }
   std::map<std::string, stores::ResultsSinkMetrics> sinks() const;  // by pipeline
+  const HotPartitions& hot_partitions() const { return hot_partitions_; }
 
   // Commits, drains the sinks and closes the log. The first error.
   Status Stop();
@@ -59,6 +61,7 @@ class DataPlane {
   void StartSinks();
   std::map<std::pair<std::string, std::int32_t>, std::int64_t> InputEnds(const flow::PipelinePlan& pipeline);
   void Housekeep();
+  void WatchPartitions();
 
   Settings settings_;
   std::string directory_;
@@ -71,6 +74,7 @@ class DataPlane {
   std::unique_ptr<flow::TaskContext> context_;
   std::unique_ptr<flow::Engine> engine_;
   std::map<std::string, std::unique_ptr<stores::ResultsSinkThread>> sinks_;
+  HotPartitions hot_partitions_;
   std::mutex watch_mutex_;
   std::condition_variable watch_wake_;
   bool stopping_ = false;
