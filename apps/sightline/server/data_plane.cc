@@ -105,6 +105,12 @@ void DataPlane::ReportRecovery() {
       log.Info("a torn tail was cut off: nothing said that it had become durable",
                {{"topic", partition.topic}, {"partition", partition.partition.value}, {"bytes", report.cut_bytes}});
     }
+    for (const std::string& file : report.damaged_sidecars) {
+      log.Warning(
+          "the description of a segment that retention removed is damaged: no record is lost, but a request of its time that is sent "
+          "again with its Idempotency-Key counts twice; remove the file to end this warning",
+          {{"topic", partition.topic}, {"partition", partition.partition.value}, {"file", file}});
+    }
     for (const bus::Damage& damage : report.damages) {
       log.Error("the log is damaged; readers stop there until `sightline topic repair` lets them go on behind it",
                 {{"topic", partition.topic},
@@ -133,6 +139,7 @@ Status DataPlane::MakeContext() {
   SL_TRY(settings_.runtime.files.CreateDirectories(directory_ + "/state"));
   state_memory_ = std::make_unique<flow::StateMemory>(flow::StateMemory::Limits{
       .memory_max = config.state.memory_max, .disk_max = config.state.disk_max, .directory = directory_ + "/state"});
+<<<<<<< HEAD
   context_ = std::make_unique<flow::TaskContext>(
       flow::TaskContext{.runtime = settings_.runtime,
                         .bus = *bus_,
@@ -160,6 +167,22 @@ Status DataPlane::MakeContext() {
 }
 
 Status DataPlane::StartEngine() {
+=======
+  context_ = std::make_unique<flow::TaskContext>(flow::TaskContext{.runtime = settings_.runtime,
+                                                                   .bus = *bus_,
+                                                                   .plan = plan,
+                                                                   .references = catalog_,
+                                                                   .versions = VersionsOf(reference_store_, plan),
+                                                                   .directory = directory_ + "/flow",
+                                                                   .live = settings_.live,
+                                                                   .policy = {.interval = config.checkpoint.interval,
+                                                                              .snapshot_interval = std::chrono::milliseconds(10'000),
+                                                                              .snapshot_records = config.checkpoint.records},
+                                                                   .limits = DecoderLimitsOf(config.limits.ingest),
+                                                                   .seed = runtime::SystemEntropy(),
+                                                                   .from = settings_.from,
+                                                                   .memory = state_memory_.get()});
+>>>>>>> main
   flow::Engine::Options options;
   options.threads = settings_.threads;
   options.all = kafka_ == nullptr;
@@ -319,6 +342,7 @@ void DataPlane::Housekeep() {
   std::unique_lock lock(watch_mutex_);
   for (int round = 1; !watch_wake_.wait_for(lock, kWatchEvery, [this] { return stopping_; }); ++round) {
     lock.unlock();
+<<<<<<< HEAD
     WatchBus();
     WatchSinks();
     WatchReferences();
@@ -329,6 +353,10 @@ void DataPlane::Housekeep() {
       continue;
     }
     if (settings_.roles.flow) retention.Step();
+=======
+    retention.Step();
+    WatchPartitions();
+>>>>>>> main
     for (const config::ReferenceConfig& reference : settings_.config.references) {
       if (reference.postgres || !settings_.roles.flow) continue;
       const flow::ReferenceHandle before = catalog_.Newest(reference.name);
@@ -348,6 +376,7 @@ void DataPlane::Housekeep() {
   }
 }
 
+<<<<<<< HEAD
 // A process that takes in events sends them elsewhere while the brokers do not answer; the others have less to do meanwhile.
 void DataPlane::WatchBus() {
   if (kafka_ == nullptr || settings_.health == nullptr) return;
@@ -400,10 +429,38 @@ void DataPlane::WatchSinks() {
     if (settings_.health != nullptr) {
       settings_.health->SetDegraded("statistics/" + name,
                                     error.empty() ? "" : std::string(ErrorKindName(metrics.error_kind)) + ": GET /v1/status says more");
+=======
+// A partition is one core by design: one that is too much for it is an alarm.
+void DataPlane::WatchPartitions() {
+  const std::vector<flow::TaskStatus> all = tasks();
+  const ops::Log log = settings_.log.For("flow");
+  for (const flow::PipelinePlan& pipeline : settings_.plan.pipelines) {
+    if (pipeline.kind != flow::PipelineKind::kRoot) continue;
+    const auto ends = InputEnds(pipeline);
+    std::vector<HotPartitions::Lag> lags;
+    for (const flow::TaskStatus& task : all) {
+      const auto end = ends.find({task.pipeline, task.partition});
+      if (task.pipeline != pipeline.name || task.positions.empty() || end == ends.end()) continue;
+      lags.push_back({.partition = task.partition, .records = std::max<std::int64_t>(0, end->second - task.positions[0])});
+    }
+    for (const HotPartitions::Change& change : hot_partitions_.Look(pipeline.name, lags)) {
+      if (change.hot) {
+        log.Warning(
+            "a partition falls behind while others wait for work: one core works on a partition, so let partition_by spread the "
+            "events more evenly, or filter them earlier",
+            {{"pipeline", pipeline.name},
+             {"partition", change.lag.partition},
+             {"lag_records", change.lag.records},
+             {"others_lag_records", change.others_records}});
+      } else {
+        log.Info("a partition has caught up", {{"pipeline", pipeline.name}, {"partition", change.lag.partition}});
+      }
+>>>>>>> main
     }
   }
 }
 
+<<<<<<< HEAD
 void DataPlane::WatchReferences() {
   if (settings_.health == nullptr) return;
   for (const auto& [name, status] : followed()) {
@@ -415,6 +472,8 @@ std::map<std::string, postgres::FollowerStatus> DataPlane::followed() const {
   return followed_ ? followed_->status() : std::map<std::string, postgres::FollowerStatus>();
 }
 
+=======
+>>>>>>> main
 std::map<std::string, stores::ResultsSinkMetrics> DataPlane::sinks() const {
   std::map<std::string, stores::ResultsSinkMetrics> metrics;
   for (const auto& [name, sink] : sinks_) metrics[name] = sink->metrics();

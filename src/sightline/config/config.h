@@ -141,7 +141,7 @@ struct LimitsConfig {
 
 struct CheckpointConfig {
   std::chrono::milliseconds interval{0};
-  std::int64_t records = 0;
+  std::int64_t records = 0;  // between two snapshots
 };
 struct StateConfig {
   std::uint64_t memory_max = 0;
@@ -149,8 +149,7 @@ struct StateConfig {
 };
 struct LiveConfig {
   std::int64_t clients_max = 0;
-  std::int64_t rate = 0;        // changes a second a client gets unless it asks otherwise
-  std::uint64_t queue_max = 0;  // bytes waiting for one client
+  std::int64_t rate = 0;  // changes a second a client gets unless it asks otherwise
 };
 
 // Everything a configuration file says, checked, with the contracts it names. A plain value: copy and move freely.

@@ -19,13 +19,15 @@ void WritePipeline(JsonWriter& json, const ServerStatus::Pipeline& pipeline) {
   json.Field("in", pipeline.in).Name("verdicts").BeginObject();
   for (std::size_t i = 0; i < kVerdicts; ++i) json.Field(kVerdictNames[i], pipeline.verdicts[i]);
   json.EndObject().Field("unknown_location", pipeline.unknown_location).Field("partially_late", pipeline.partially_late);
+  json.Field("extra_fields", pipeline.extra_fields);
   json.Field("results", pipeline.results).Name("rate_per_s").Rate(pipeline.rate_per_s);
   json.Field("lag_records", pipeline.lag_records).Field("lag_ms", pipeline.lag_ms).Field("watermark", pipeline.watermark);
   json.Field("open_windows", pipeline.open_windows).Field("state_bytes", pipeline.state_bytes).Field("commits", pipeline.commits);
   json.Name("partitions").BeginArray();
   for (const auto& p : pipeline.partitions) {
     json.BeginObject().Field("partition", p.partition).Field("offset", p.offset).Field("end", p.end);
-    json.Field("watermark", p.watermark).Field("restore_ms", p.restore_ms).EndObject();
+    json.Name("rate_per_s").Rate(p.rate_per_s).Field("watermark", p.watermark).Field("hot", p.hot);
+    json.Field("restore_ms", p.restore_ms).EndObject();
   }
   json.EndArray().EndObject();
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <optional>
@@ -29,17 +30,22 @@ struct ServerStatus {
     std::int32_t partition = 0;
     std::int64_t offset = 0;
     std::int64_t end = 0;
+    double rate_per_s = 0;
     std::optional<std::int64_t> watermark;   // epoch ms
+    bool hot = false;                        // falls behind while others wait for work
     std::optional<std::int64_t> restore_ms;  // how long the newest restart or takeover took; none while it goes on
+    std::int64_t lag_records() const { return std::max<std::int64_t>(0, end - offset); }
   };
   struct Pipeline {
     std::string name;
     bool failed = false;
     std::optional<std::string> error;
     std::uint64_t in = 0;
-    std::array<std::uint64_t, kVerdicts> verdicts{};
+    std::array<std::uint64_t, kVerdicts> verdicts{};  // each record under its newest; they sum up to `in`
+    std::array<std::uint64_t, kVerdicts> replayed{};  // records that were offered again, by the verdict they had before
     std::uint64_t unknown_location = 0;
     std::uint64_t partially_late = 0;
+    std::uint64_t extra_fields = 0;  // of accepted records: those that the contract does not name
     std::uint64_t results = 0;
     double rate_per_s = 0;
     std::int64_t lag_records = 0;
