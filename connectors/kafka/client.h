@@ -127,7 +127,7 @@ class Handle {
 
 // What a record carries beside its value.
 struct RecordHeader {
-  std::string_view name;   // ends in a zero
+  std::string_view name;  // ends in a zero
   std::string_view value;  // without data: null
 };
 struct OutRecord {

@@ -69,7 +69,7 @@ class GateSession {
   // A partition of others. Its reader's last batch is held until all of it is committed, so that an aborted transaction costs no seek.
   struct Source {
     std::optional<bus::Batch> held;
-    std::size_t done = 0;   // of the batch: committed
+    std::size_t done = 0;  // of the batch: committed
     std::size_t taken = 0;  // of the batch: in the transaction under way
     std::string trouble;
     bool halted = false;  // nothing is read any more

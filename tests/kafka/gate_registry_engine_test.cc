@@ -58,11 +58,8 @@ class ConfiguredGates : public ::testing::Test {
     config_.drivers.bus.type = config::BusType::kKafka;
     config_.drivers.bus.brokers = {KafkaEngine::Get().clear()};
     config_.drivers.bus.prefix = prefix_;
-    config_.drivers.bus.registry = config::RegistryConfig{.url = RegistryEngine::Get().url(),
-                                                          .user = {},
-                                                          .password = {},
-                                                          .ca = {},
-                                                          .timeout = milliseconds(2'000)};
+    config_.drivers.bus.registry =
+        config::RegistryConfig{.url = RegistryEngine::Get().url(), .user = {}, .password = {}, .ca = {}, .timeout = milliseconds(2'000)};
     config::DatasetConfig& dataset = config_.datasets.emplace_back();
     dataset.name = "camera_events";
     dataset.topic = "camera_events";

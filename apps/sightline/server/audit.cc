@@ -209,10 +209,8 @@ Result<AuditReport> Audit(const AuditSource& source) {
 
 Result<AuditReport> Audit(DataPlane& plane, const flow::Plan& plan) {
   if (plane.log() != nullptr) return Audit({.bus = plane.bus(), .plan = plan, .tasks = [&plane] { return plane.tasks(); }});
-  return Audit({.bus = plane.bus(),
-                .plan = plan,
-                .tasks = [&plane] { return plane.Recount(); },
-                .offsets = AuditSource::Offsets::kWithGaps});
+  return Audit(
+      {.bus = plane.bus(), .plan = plan, .tasks = [&plane] { return plane.Recount(); }, .offsets = AuditSource::Offsets::kWithGaps});
 }
 
 }  // namespace sightline::app

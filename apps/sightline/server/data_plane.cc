@@ -68,13 +68,15 @@ Status DataPlane::OpenReferences() {
   }
   reference_loader_ = std::make_unique<ReferenceLoader>(settings_.config, settings_.runtime, objects_, *reference_store_, catalog_);
   if (!settings_.roles.flow && !settings_.roles.serve) return {};
-  SL_ASSIGN_OR_RETURN(const std::vector<ReferenceLoader::Outdated> outdated, reference_loader_->LoadAll(ReferenceLoader::Tables::kLeaveOut));
+  SL_ASSIGN_OR_RETURN(const std::vector<ReferenceLoader::Outdated> outdated,
+                      reference_loader_->LoadAll(ReferenceLoader::Tables::kLeaveOut));
   for (const ReferenceLoader::Outdated& of : outdated) {
     settings_.log.Warning("a reference can't be read; the version read last is in effect",
                           {{"reference", of.reference}, {"error", of.error.message}});
   }
   if (!settings_.roles.flow) return {};
-  SL_ASSIGN_OR_RETURN(followed_, FollowedReferences::Start(settings_.config, settings_.runtime, directory_, *reference_loader_, settings_.log));
+  SL_ASSIGN_OR_RETURN(followed_,
+                      FollowedReferences::Start(settings_.config, settings_.runtime, directory_, *reference_loader_, settings_.log));
   return {};
 }
 
@@ -139,22 +141,20 @@ Status DataPlane::MakeContext() {
   SL_TRY(settings_.runtime.files.CreateDirectories(directory_ + "/state"));
   state_memory_ = std::make_unique<flow::StateMemory>(flow::StateMemory::Limits{
       .memory_max = config.state.memory_max, .disk_max = config.state.disk_max, .directory = directory_ + "/state"});
-<<<<<<< HEAD
-  context_ = std::make_unique<flow::TaskContext>(
-      flow::TaskContext{.runtime = settings_.runtime,
-                        .bus = *bus_,
-                        .plan = plan,
-                        .references = catalog_,
-                        .versions = VersionsOf(*reference_store_, plan),
-                        .directory = directory_ + "/flow",
-                        .live = settings_.live,
-                        .policy = {.interval = std::min(config.checkpoint.interval, std::chrono::milliseconds(1000)),
-                                   .snapshot_interval = std::chrono::milliseconds(10'000),
-                                   .snapshot_records = config.checkpoint.records},
-                        .limits = DecoderLimitsOf(config.limits.ingest),
-                        .seed = runtime::SystemEntropy(),
-                        .from = settings_.from,
-                        .memory = state_memory_.get()});
+  context_ = std::make_unique<flow::TaskContext>(flow::TaskContext{.runtime = settings_.runtime,
+                                                                   .bus = *bus_,
+                                                                   .plan = plan,
+                                                                   .references = catalog_,
+                                                                   .versions = VersionsOf(*reference_store_, plan),
+                                                                   .directory = directory_ + "/flow",
+                                                                   .live = settings_.live,
+                                                                   .policy = {.interval = config.checkpoint.interval,
+                                                                              .snapshot_interval = std::chrono::milliseconds(10'000),
+                                                                              .snapshot_records = config.checkpoint.records},
+                                                                   .limits = DecoderLimitsOf(config.limits.ingest),
+                                                                   .seed = runtime::SystemEntropy(),
+                                                                   .from = settings_.from,
+                                                                   .memory = state_memory_.get()});
   if (kafka_ != nullptr) {
     SL_ASSIGN_OR_RETURN(stores::ObjectStore* const objects, objects_.Configured());
     commits_ = std::make_unique<kafka::TransactionCommitLogs>(*kafka_, *objects, settings_.runtime.failpoints,
@@ -167,22 +167,6 @@ Status DataPlane::MakeContext() {
 }
 
 Status DataPlane::StartEngine() {
-=======
-  context_ = std::make_unique<flow::TaskContext>(flow::TaskContext{.runtime = settings_.runtime,
-                                                                   .bus = *bus_,
-                                                                   .plan = plan,
-                                                                   .references = catalog_,
-                                                                   .versions = VersionsOf(reference_store_, plan),
-                                                                   .directory = directory_ + "/flow",
-                                                                   .live = settings_.live,
-                                                                   .policy = {.interval = config.checkpoint.interval,
-                                                                              .snapshot_interval = std::chrono::milliseconds(10'000),
-                                                                              .snapshot_records = config.checkpoint.records},
-                                                                   .limits = DecoderLimitsOf(config.limits.ingest),
-                                                                   .seed = runtime::SystemEntropy(),
-                                                                   .from = settings_.from,
-                                                                   .memory = state_memory_.get()});
->>>>>>> main
   flow::Engine::Options options;
   options.threads = settings_.threads;
   options.all = kafka_ == nullptr;
@@ -230,9 +214,7 @@ Status DataPlane::StartGates() {
   return {};
 }
 
-std::vector<kafka::GateStatus> DataPlane::gates() const {
-  return gates_ != nullptr ? gates_->status() : std::vector<kafka::GateStatus>();
-}
+std::vector<kafka::GateStatus> DataPlane::gates() const { return gates_ != nullptr ? gates_->status() : std::vector<kafka::GateStatus>(); }
 
 Status DataPlane::StartMonitoring() {
   Monitoring::Options options;
@@ -342,7 +324,6 @@ void DataPlane::Housekeep() {
   std::unique_lock lock(watch_mutex_);
   for (int round = 1; !watch_wake_.wait_for(lock, kWatchEvery, [this] { return stopping_; }); ++round) {
     lock.unlock();
-<<<<<<< HEAD
     WatchBus();
     WatchSinks();
     WatchReferences();
@@ -352,11 +333,10 @@ void DataPlane::Housekeep() {
       lock.lock();
       continue;
     }
-    if (settings_.roles.flow) retention.Step();
-=======
-    retention.Step();
-    WatchPartitions();
->>>>>>> main
+    if (settings_.roles.flow) {
+      retention.Step();
+      WatchPartitions();
+    }
     for (const config::ReferenceConfig& reference : settings_.config.references) {
       if (reference.postgres || !settings_.roles.flow) continue;
       const flow::ReferenceHandle before = catalog_.Newest(reference.name);
@@ -376,7 +356,6 @@ void DataPlane::Housekeep() {
   }
 }
 
-<<<<<<< HEAD
 // A process that takes in events sends them elsewhere while the brokers do not answer; the others have less to do meanwhile.
 void DataPlane::WatchBus() {
   if (kafka_ == nullptr || settings_.health == nullptr) return;
@@ -429,7 +408,10 @@ void DataPlane::WatchSinks() {
     if (settings_.health != nullptr) {
       settings_.health->SetDegraded("statistics/" + name,
                                     error.empty() ? "" : std::string(ErrorKindName(metrics.error_kind)) + ": GET /v1/status says more");
-=======
+    }
+  }
+}
+
 // A partition is one core by design: one that is too much for it is an alarm.
 void DataPlane::WatchPartitions() {
   const std::vector<flow::TaskStatus> all = tasks();
@@ -455,16 +437,15 @@ void DataPlane::WatchPartitions() {
       } else {
         log.Info("a partition has caught up", {{"pipeline", pipeline.name}, {"partition", change.lag.partition}});
       }
->>>>>>> main
     }
   }
 }
 
-<<<<<<< HEAD
 void DataPlane::WatchReferences() {
   if (settings_.health == nullptr) return;
   for (const auto& [name, status] : followed()) {
-    settings_.health->SetDegraded("references/" + name, (status.following || status.standing_by) && !status.error ? "" : "not up to date: the log says why");
+    settings_.health->SetDegraded("references/" + name,
+                                  (status.following || status.standing_by) && !status.error ? "" : "not up to date: the log says why");
   }
 }
 
@@ -472,8 +453,6 @@ std::map<std::string, postgres::FollowerStatus> DataPlane::followed() const {
   return followed_ ? followed_->status() : std::map<std::string, postgres::FollowerStatus>();
 }
 
-=======
->>>>>>> main
 std::map<std::string, stores::ResultsSinkMetrics> DataPlane::sinks() const {
   std::map<std::string, stores::ResultsSinkMetrics> metrics;
   for (const auto& [name, sink] : sinks_) metrics[name] = sink->metrics();

@@ -9,17 +9,14 @@
 #include <thread>
 #include <vector>
 
-<<<<<<< HEAD
 #include "apps/sightline/objects.h"
 #include "apps/sightline/references.h"
 #include "apps/sightline/roles.h"
 #include "apps/sightline/server/gates.h"
+#include "apps/sightline/server/hot_partitions.h"
 #include "apps/sightline/server/monitoring.h"
 #include "connectors/kafka/membership.h"
 #include "connectors/kafka/transaction_commits.h"
-=======
-#include "apps/sightline/server/hot_partitions.h"
->>>>>>> main
 #include "sightline/bus/embedded/log_bus.h"
 #include "sightline/config/config.h"
 #include "sightline/flow/engine.h"
@@ -92,7 +89,6 @@ class DataPlane {
   std::map<std::pair<std::string, std::int32_t>, std::int64_t> InputEnds(const flow::PipelinePlan& pipeline);
   Status EnsureStatistics();
   void Housekeep();
-<<<<<<< HEAD
   void WatchBus();
   void WatchSinks();
   void WatchReferences();
@@ -108,16 +104,6 @@ class DataPlane {
   std::unique_ptr<flow::ReferenceStore> reference_store_;
   std::unique_ptr<ReferenceLoader> reference_loader_;
   std::unique_ptr<FollowedReferences> followed_;
-=======
-  void WatchPartitions();
-
-  Settings settings_;
-  std::string directory_;
-  std::unique_ptr<bus::LogBus> bus_;
-  flow::ReferenceStore reference_store_;
-  flow::ReferenceCatalog catalog_{&settings_.runtime.clock};
-  std::mutex reload_mutex_;
->>>>>>> main
   std::unique_ptr<stores::StatisticsStore> statistics_;
   std::unique_ptr<flow::StateMemory> state_memory_;
   std::unique_ptr<flow::TaskContext> context_;
@@ -126,16 +112,12 @@ class DataPlane {
   std::unique_ptr<flow::Engine> engine_;
   std::unique_ptr<flow::LiveTailThread> live_tail_;
   std::map<std::string, std::unique_ptr<stores::ResultsSinkThread>> sinks_;
-<<<<<<< HEAD
   std::unique_ptr<kafka::Membership> membership_;  // which partitions engine and sinks work on
   std::unique_ptr<Gates> gates_;                   // null: no topics of others are read here
   std::unique_ptr<Monitoring> monitoring_;         // null: nobody else works on them
   bool bus_reached_ = true;
   std::map<std::string, std::string> sink_errors_;   // what was said of each
   std::map<std::string, std::string> store_errors_;  // of each reference's versions
-=======
-  HotPartitions hot_partitions_;
->>>>>>> main
   std::mutex watch_mutex_;
   std::condition_variable watch_wake_;
   bool stopping_ = false;

@@ -89,9 +89,10 @@ class Run {
     }
     if (letter.shortened()) return Refuse(from, at, "only the beginning of the original was kept, since it was larger than 1 MiB");
     if (letter.encoding == RecordEncoding::kBinary) {
-      return Refuse(from, at, letter.origin == DeadLetterOrigin::kTopic && from.topic == DeadLetterTopic(dataset_.name)
-                                  ? "the original is framed for a schema registry; its producer has to send it again"
-                                  : "the original is no event");
+      return Refuse(from, at,
+                    letter.origin == DeadLetterOrigin::kTopic && from.topic == DeadLetterTopic(dataset_.name)
+                        ? "the original is framed for a schema registry; its producer has to send it again"
+                        : "the original is no event");
     }
     SL_ASSIGN_OR_RETURN(const std::optional<Partition> partition, PartitionOf(from, at, letter));
     if (!partition) return {};

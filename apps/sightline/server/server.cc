@@ -79,14 +79,15 @@ class RunningServer final : public Server {
   Status Open(const Options& options) {
     roles_ = options.roles;
     if (!roles_.all() && config_.drivers.bus.type == config::BusType::kLog) {
-      return Fail(ErrorKind::kInvalidArgument,
-                  "--roles " + roles_.ToString() + ": drivers.bus is the log on this machine, which one process owns and does all work on; "
-                  "leave --roles out, or share a Kafka (drivers.bus: {type: kafka, ...})");
+      return Fail(ErrorKind::kInvalidArgument, "--roles " + roles_.ToString() +
+                                                   ": drivers.bus is the log on this machine, which one process owns and does all work on; "
+                                                   "leave --roles out, or share a Kafka (drivers.bus: {type: kafka, ...})");
     }
     if (!roles_.all() && config_.drivers.objects.type == config::ObjectsType::kFiles) {
       return Fail(ErrorKind::kInvalidArgument,
-                  "--roles " + roles_.ToString() + ": drivers.objects is a directory of one process, and the state of partitions must be where every "
-                  "process finds it; set drivers.objects to s3, gcs or hdfs");
+                  "--roles " + roles_.ToString() +
+                      ": drivers.objects is a directory of one process, and the state of partitions must be where every "
+                      "process finds it; set drivers.objects to s3, gcs or hdfs");
     }
     if (!roles_.all() && config_.drivers.statistics.type == config::StatisticsType::kDuckdb) {
       return Fail(ErrorKind::kInvalidArgument,
@@ -112,7 +113,11 @@ class RunningServer final : public Server {
     SL_TRY(WriteServerFile(config_.data, {.pid = getpid(), .url = http_->url()}));
     ready_ = true;
     health_.SetNotReady("start", "");
-    log_.Info("ready", {{"http", http_->url()}, {"health", health_http_->url()}, {"data", config_.data}, {"roles", roles_.ToString()}, {"version", kVersion}});
+    log_.Info("ready", {{"http", http_->url()},
+                        {"health", health_http_->url()},
+                        {"data", config_.data},
+                        {"roles", roles_.ToString()},
+                        {"version", kVersion}});
     return {};
   }
 

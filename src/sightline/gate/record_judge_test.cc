@@ -39,8 +39,8 @@ class RecordJudgeTest : public ::testing::Test {
     return std::move(*judge);
   }
   static std::string Json(int location, const std::string& item = "person") {
-    return R"({"geographical_location_oid":)" + std::to_string(location) +
-           R"(,"video_camera_oid":2,"detection_oid":3,"item_name":")" + item + R"(","timestamp_detected":1700000000000})";
+    return R"({"geographical_location_oid":)" + std::to_string(location) + R"(,"video_camera_oid":2,"detection_oid":3,"item_name":")" +
+           item + R"(","timestamp_detected":1700000000000})";
   }
   static std::string Framed(std::uint32_t id, std::string_view payload) {
     std::string value(1, '\0');
@@ -150,11 +150,14 @@ TEST_F(RecordJudgeTest, FramesAreTakenOffAndAvroBecomesJson) {
   schemas_.known[2] = {.format = SchemaFormat::kProtobuf, .text = "", .messages = {}, .unreadable = {}};
   schemas_.known[3] = {.format = SchemaFormat::kAvro, .text = kAvro, .messages = {}, .unreadable = {}};
   RecordJudge judge = Make(ValueFormat::kConfluent);
-  const std::string protobuf = "\x08\x07\x10\x02\x18\x03\x22\x03" "cat\x28" + Varint(1'700'000'000'000ULL);
+  const std::string protobuf =
+      "\x08\x07\x10\x02\x18\x03\x22\x03"
+      "cat\x28" +
+      Varint(1'700'000'000'000ULL);
   const std::string avro =
       Zigzag(9) + Zigzag(-2) + Zigzag(3) + Zigzag(7) + "a\"b\\c\xc3\xa9" + Zigzag(1'700'000'000'000) + Zigzag(2) + "no";
-  const std::vector<std::string> records = {Framed(1, Json(5)), Framed(2, std::string(1, '\0') + protobuf), Framed(3, avro),
-                                            Framed(3, avro.substr(1)), Framed(77, "?"), Json(5)};
+  const std::vector<std::string> records = {
+      Framed(1, Json(5)), Framed(2, std::string(1, '\0') + protobuf), Framed(3, avro), Framed(3, avro.substr(1)), Framed(77, "?"), Json(5)};
   const std::vector<std::string_view> values(records.begin(), records.end());
   const Status judged = judge.Judge(values);
   ASSERT_TRUE(judged) << judged.error().ToString();
@@ -206,8 +209,7 @@ TEST_F(RecordJudgeTest, AvroOfEveryTypeComesBackAsItWas) {
   ASSERT_TRUE(judge);
   const double ratio = 0.1;
   const std::string ratio_bytes(reinterpret_cast<const char*>(&ratio), sizeof ratio);
-  const std::string full =
-      Framed(3, Zigzag(INT64_MIN) + Zigzag(1) + ratio_bytes + Zigzag(1) + "\x01" + Zigzag(1) + Zigzag(2) + "\n\t");
+  const std::string full = Framed(3, Zigzag(INT64_MIN) + Zigzag(1) + ratio_bytes + Zigzag(1) + "\x01" + Zigzag(1) + Zigzag(2) + "\n\t");
   const std::string sparse = Framed(3, Zigzag(1) + Zigzag(0) + Zigzag(0) + Zigzag(0));
   const std::vector<std::string_view> values = {full, sparse};
   const Status judged = judge->Judge(values);
@@ -265,12 +267,8 @@ TEST_F(RecordJudgeTest, WithoutTheRegistryNothingIsJudgedAndLaterEverythingIs) {
 }
 
 TEST_F(RecordJudgeTest, WhatIsMissingIsSaidAtOnce) {
-  const auto no_field = RecordJudge::Make({.contract = &contract_,
-                                           .format = ValueFormat::kJson,
-                                           .limits = {},
-                                           .partition_by = "place",
-                                           .partitions = 1,
-                                           .schemas = nullptr});
+  const auto no_field = RecordJudge::Make(
+      {.contract = &contract_, .format = ValueFormat::kJson, .limits = {}, .partition_by = "place", .partitions = 1, .schemas = nullptr});
   ASSERT_FALSE(no_field);
   EXPECT_NE(no_field.error().message.find("'place'"), std::string::npos);
   EXPECT_FALSE(RecordJudge::Make({.contract = &contract_,
