@@ -317,6 +317,37 @@ def a_server_that_was_killed_is_moved_as_it_was_left(world, _):
         goes_on(box, target, story)
 
 
+def engines_that_die_meanwhile_are_said_and_waited_for(world, seed):
+    rng = random.Random(seed)
+    with harness.sandbox() as box:
+        target = world.target(box)
+        box.edit("replication: 1,", "replication: 1, request_timeout: 5s, delivery_timeout: 5s,", target.config)
+        box.edit("bucket: sightline", "bucket: sightline\n    retry_time_max: 3s", target.config)
+        story = Story()
+        with box.server() as server:
+            story.first_half(server)
+        done = False
+        for engine in (world.kafka, world.s3, world.postgres, world.kafka, world.postgres):
+            process = subprocess.Popen([harness.PROGRAM, "migrate", box.config, target.config, "--data", box.data], cwd=box.path,
+                                       env=harness.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+            time.sleep(rng.uniform(0.5, 5))
+            engine.call("kill")
+            try:
+                err = process.communicate(timeout=PATIENCE_S)[1]
+            finally:
+                engine.call("start")
+                process.kill()
+            done = process.returncode == 0
+            if done:
+                break
+            assert process.returncode == 1 and "sightline: " in err, (engine.name, process.returncode, err)
+            if (box.data / "migration.json").exists():
+                box.run("up", box.config, "--data", box.data).expect(1, err="is being moved")
+        if not done:
+            migrate(box, target).expect(0, out="both sides are the same")
+        goes_on(box, target, story)
+
+
 def a_log_that_has_lost_its_beginning(world, _):
     with harness.sandbox() as box:
         target = world.target(box)
@@ -381,8 +412,8 @@ def other_data_and_other_engines_are_refused(world, _):
         migrate(box, target).expect(1, err="target of another migration")
 
 
-TESTS = [moves_whole_though_killed_at_every_step, a_server_that_was_killed_is_moved_as_it_was_left, a_log_that_has_lost_its_beginning,
-         other_data_and_other_engines_are_refused]
+TESTS = [moves_whole_though_killed_at_every_step, a_server_that_was_killed_is_moved_as_it_was_left,
+         engines_that_die_meanwhile_are_said_and_waited_for, a_log_that_has_lost_its_beginning, other_data_and_other_engines_are_refused]
 
 
 def main():
