@@ -17,7 +17,7 @@ data: ./data
 listen: {{http: 127.0.0.1:0, health: 127.0.0.1:0}}
 drivers:
   bus: {{type: kafka, brokers: ["{brokers}"], prefix: "{prefix}", replication: 1, min_insync: 1, request_timeout: 5s, delivery_timeout: {delivery}s}}
-  objects: {objects}, connect_timeout: 2s, request_timeout: 5s, retry_time_max: 5s}}
+  objects: {objects}
   statistics: {{type: postgres, url: {{env: PG_URL}}, connect_timeout: 2s, statement_timeout: 5s}}
 checkpoint: {{interval: 100ms, records: {snapshot_records}}}
 access: {{tokens: [{{name: sender, token: {{env: CHAOS_TOKEN}}, permissions: [admin]}}]}}

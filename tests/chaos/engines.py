@@ -14,6 +14,7 @@ import network
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 SCRIPTS = REPOSITORY / "tools/engines"
 START_SECONDS_MAX = 180
+IMPATIENT = "connect_timeout: 2s, request_timeout: 5s, retry_time_max: 5s"
 FILL_TRIES_MAX = 20
 STOPPED_SECONDS, RUNNING_SECONDS = 0.12, 0.03  # of a process that is slow
 
@@ -140,7 +141,7 @@ class Engine:
 
 
 class Kafka(Engine):
-    name, setting, port, ports, disk_mib, processes = "kafka", "KAFKA", 19092, 5, 1536, ("broker",)
+    name, setting, port, ports, disk_mib, processes = "kafka", "KAFKA", 19092, 5, 768, ("broker",)
 
     def settings(self):
         # A transaction whose owner has died ends soon after its time is up, a broker that was killed is let in again soon; compaction needs
@@ -169,7 +170,7 @@ class S3(Engine):
 
     def driver(self, bucket):
         return (f'{{type: s3, bucket: {bucket}, endpoint: "http://{self.address}", access_key: {{env: S3_ACCESS_KEY}}, '
-                'secret_key: {env: S3_SECRET_KEY}')
+                f'secret_key: {{env: S3_SECRET_KEY}}, {IMPATIENT}}}')
 
     def environment(self):
         return {"S3_ACCESS_KEY": "sightline", "S3_SECRET_KEY": "sightline-secret"}
@@ -182,7 +183,7 @@ class Gcs(Engine):
         self.call("bucket", bucket)
 
     def driver(self, bucket):
-        return f'{{type: gcs, bucket: {bucket}, endpoint: "http://{self.address}", credentials: anonymous'
+        return f'{{type: gcs, bucket: {bucket}, endpoint: "http://{self.address}", credentials: anonymous, {IMPATIENT}}}'
 
     def environment(self):
         return {}
@@ -198,7 +199,7 @@ class Hdfs(Engine):
         pass
 
     def driver(self, bucket):
-        return f'{{type: hdfs, url: "hdfs://{self.address}/{bucket}"'
+        return f'{{type: hdfs, url: "hdfs://{self.address}/{bucket}", request_timeout: 5s, retry_time_max: 5s}}'
 
     def environment(self):
         return {}

@@ -40,7 +40,7 @@ until it was answered. *Lag*: records that were accepted and not committed when 
 
 def page(outcomes, options, program):
     count = collections.Counter("skipped" if one.skipped else "failed" if one.wrong else "passed" for one in outcomes)
-    pair = f" --pair {':'.join(options.pair)}" if options.pair else ""
+    pair = f" --pair {options.pair}" if options.pair else ""
     command = f"./dev chaos --rounds {options.rounds} --seed {options.seed}{pair} --report docs/chaos-report.md"
     return PAGE.format(command=command, passed=count["passed"], failed=count["failed"], skipped=count["skipped"],
                        partitions=_partitions(), again="./dev chaos --rounds 1 --seed SEED --pair ENGINE:FAULT",

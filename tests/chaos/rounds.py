@@ -22,13 +22,14 @@ CLOSING_MS = 180_000      # how far ahead of all others the last events are
 ADDRESS_TIMEOUT = 30      # of one request
 
 
-def plan(count, seed, pair=None):
-    """(number, seed, engine, fault) of each round. The pairs of engines that every round has come first, in an order of the seed's."""
+def plan(count, seed, chosen=()):
+    """(number, seed, engine, fault) of each round: the chosen pairs in turn, else all. Those of engines that every round has come first, in an
+    order of the seed's."""
     chance = random.Random(seed)
     pairs = []
     while len(pairs) < count:
-        if pair:
-            pairs.append(pair)
+        if chosen:
+            pairs += chosen
             continue
         for some in (faults.PAIRS, faults.OTHER_STORES):
             pairs += spread(some, chance)

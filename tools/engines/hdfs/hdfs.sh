@@ -62,6 +62,8 @@ configure() {
     property dfs.blocksize 8388608
     property dfs.namenode.fs-limits.min-block-size 65536
     property dfs.heartbeat.interval 1
+    # Else it takes nothing on a disk with less than 1 GiB of room.
+    property dfs.datanode.round-robin-volume-choosing-policy.additional-available-space 0
     echo '</configuration>'
   } >"$run/conf/hdfs-site.xml"
   cat >"$run/conf/log4j.properties" <<'P'
