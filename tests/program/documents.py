@@ -10,8 +10,11 @@ PREFIX = "build/release/sightline "
 
 
 def blocks(path):
-    """Lines of the fenced blocks of a page, comments and continuations resolved."""
+    """Lines of the fenced blocks of a page, comments and continuations resolved. What outside engines are started for is run by those that
+    start them (label `engines`)."""
     for block in re.findall(r"^```[a-z]*\n(.*?)^```", path.read_text(), re.MULTILINE | re.DOTALL):
+        if "./dev engines" in block:
+            continue
         for row in block.replace("\\\n", " ").splitlines():
             if row.strip():
                 yield row.strip()
