@@ -111,6 +111,11 @@ class ConfiguredGates : public ::testing::Test {
     return there;
   }
   // What the accepted topic's readers make of it: detections, by partition.
+  // A transaction is seen a moment after it was committed.
+  void AwaitDetections(const std::multimap<std::int32_t, std::int64_t>& expected) {
+    for (int i = 0; i < 200 && Detections() != expected; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    EXPECT_EQ(Detections(), expected);
+  }
   std::multimap<std::int32_t, std::int64_t> Detections() {
     std::multimap<std::int32_t, std::int64_t> all;
     gate::Decoder decoder(config_.datasets[0].contract, {});
@@ -154,7 +159,7 @@ TEST_F(ConfiguredGates, RecordsInEveryLanguageOfTheRegistryAreTakenOver) {
               WireValue(4'000'000'000U, "?"), WireValue(2'000'000'000U, "?"), Json(1, 14), WireValue(avro, Avro(1, 15)).substr(0, 9)});
   ASSERT_TRUE(AwaitIn(*gates, 7));
   const std::multimap<std::int32_t, std::int64_t> expected = {{PartitionFor(1), 11}, {PartitionFor(2), 12}, {PartitionFor(3), 13}};
-  EXPECT_EQ(Detections(), expected);
+  AwaitDetections(expected);
   EXPECT_EQ(gates->status()[0].malformed, 4U);
   // The unknown id is said in its letter.
   std::string causes;
@@ -219,7 +224,7 @@ TEST_F(ConfiguredGates, PlainProtobufNeedsNoRegistry) {
   const auto gates = Start();
   ASSERT_TRUE(AwaitIn(*gates, 3));
   const std::multimap<std::int32_t, std::int64_t> expected = {{PartitionFor(1), 1}, {PartitionFor(2), 2}};
-  EXPECT_EQ(Detections(), expected);
+  AwaitDetections(expected);
   ops::Metrics metrics;
   const auto collector = metrics.AddCollector([&](ops::Metrics::Sink& sink) { CollectGates(gates->status(), sink); });
   const std::string page = metrics.Render();
