@@ -100,7 +100,7 @@ class DataPlane {
   std::unique_ptr<bus::Bus> bus_;
   bus::LogBus* log_ = nullptr;          // bus_, where it is the embedded log
   kafka::KafkaBus* kafka_ = nullptr;    // bus_, where it is Kafka
-  flow::ReferenceCatalog catalog_;
+  flow::ReferenceCatalog catalog_{&settings_.runtime.clock};
   Objects objects_;
   std::unique_ptr<flow::ReferenceStore> reference_store_;
   std::unique_ptr<ReferenceLoader> reference_loader_;

@@ -270,6 +270,7 @@ class RunningServer final : public Server {
     api.status = [this] { return status_->Status(); };
     api.ingest = intake_.get();
     api.ingest_body_max = config_.limits.ingest.body_max;
+    api.results = roles_.serve;
     if (!roles_.serve) return api;
     api.statistics = &plane_->statistics();
     api.board = &board_;

@@ -68,7 +68,7 @@ void AddApiRoutes(RouteTable& table, const ApiContext& context) {
   const auto shared = std::make_shared<const ApiContext>(context);
   if (context.access != nullptr) internal::AddSessionRoutes(table, shared);
   if (context.ingest != nullptr) internal::AddIngestRoutes(table, shared);
-  if (context.statistics != nullptr) internal::AddResultRoutes(table, shared);
+  if (context.results) internal::AddResultRoutes(table, shared);
   if (context.board != nullptr) internal::AddLiveRoutes(table, shared);
   if (context.references != nullptr) internal::AddReferenceRoutes(table, shared);
   if (context.sql != nullptr) internal::AddSqlRoutes(table, shared);

@@ -113,6 +113,7 @@ struct ApiContext {
   ops::Metrics* metrics = nullptr;
   std::string version;
   std::vector<PipelineInfo> pipelines;
+  bool results = true;  // questions about results are answered here
   TopItemsSource top_items;
 
   ingest::Ingest* ingest = nullptr;
