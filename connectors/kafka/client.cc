@@ -186,8 +186,8 @@ Result<std::shared_ptr<Handle>> Handle::Make(const ClientOptions& options, Role 
   handle->client_ = rd_kafka_new(role == Role::kProducer ? RD_KAFKA_PRODUCER : RD_KAFKA_CONSUMER, conf, text, sizeof(text));
   if (handle->client_ == nullptr) {
     rd_kafka_conf_destroy(conf);
-    return Fail(ErrorKind::kInvalidArgument,
-                "the Kafka client for " + BrokersOf(options) + " cannot be made: " + text + "; check the files that `tls` names" + FilesOf(options));
+    return Fail(ErrorKind::kInvalidArgument, "the Kafka client for " + BrokersOf(options) + " cannot be made: " + text +
+                                                 "; check the files that `tls` names" + FilesOf(options));
   }
   if (serving == Serving::kThread) {
     handle->thread_ = std::thread([raw = handle.get()] {
