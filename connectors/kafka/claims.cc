@@ -292,7 +292,7 @@ Status ClaimsLog::Tell(std::span<const Told> records) {
 void ClaimsLog::Release(const Jobs& jobs) {
   std::vector<Told> records;
   for (const auto& job : jobs) records.push_back({job->key, ClaimsView::Release(job->id)});
-  (void)Tell(records);
+  static_cast<void>(Tell(records));
 }
 
 Status ClaimsLog::Adopt(std::span<const Known> requests) {

@@ -8,9 +8,9 @@ namespace sightline::kafka {
 namespace {
 
 constexpr int kSeekMs = 10'000;
-constexpr std::chrono::milliseconds kCommittedWait{10'000};
-constexpr std::chrono::milliseconds kAskAgain{250};
-constexpr std::chrono::milliseconds kAskAgainWait{1'000};
+constexpr std::chrono::milliseconds kAskWait{500};
+constexpr std::chrono::milliseconds kAskAgain{500};
+constexpr std::chrono::seconds kWaitingSaid{30};  // longer than brokers take to end a transaction whose producer is gone
 
 }  // namespace
 
@@ -67,7 +67,7 @@ Status GroupConsumer::Subscribe(std::span<const std::string> topics) {
 
 Status GroupConsumer::Poll(std::chrono::milliseconds timeout) {
   if (!waiting_.empty() && std::chrono::steady_clock::now() >= ask_again_) {
-    if (const std::vector<Assigned> known = AskWaiting(kAskAgainWait); !known.empty()) TakeOver(known);
+    if (const std::vector<Assigned> known = AskWaiting(); !known.empty()) TakeOver(known);
   }
   rd_kafka_message_t* message = rd_kafka_consumer_poll(handle_->get(), static_cast<int>(timeout.count()));
   if (failed_) return std::unexpected(*std::exchange(failed_, std::nullopt));
@@ -147,26 +147,29 @@ void GroupConsumer::Assign(void* partitions) {
   std::vector<Assigned> assigned;
   for (int i = 0; i < list->cnt; ++i) assigned.push_back({PartitionOf(list->elems[i]), std::nullopt});
   if (events_.assigned) events_.assigned(assigned);
+  if (waiting_.empty()) waiting_since_ = std::chrono::steady_clock::now();
   for (const Assigned& one : assigned) {
     if (!one.at) waiting_.push_back(one.partition);
   }
   std::erase_if(assigned, [](const Assigned& one) { return !one.at; });
-  const std::vector<Assigned> known = AskWaiting(kCommittedWait);
+  const std::vector<Assigned> known = AskWaiting();
   assigned.insert(assigned.end(), known.begin(), known.end());
   // The group waits for it, also where there is nothing to begin with yet.
   TakeOver(assigned);
 }
 
 // Those of the waiting partitions of which the broker says where the group stands. It does not while a transaction of an earlier member is
-// open that holds positions; beginning anywhere else would take in again what was taken in.
-std::vector<GroupConsumer::Assigned> GroupConsumer::AskWaiting(std::chrono::milliseconds timeout) {
+// open that holds positions; the client then asks until its time is up. Beginning anywhere else would take in again what was taken in.
+std::vector<GroupConsumer::Assigned> GroupConsumer::AskWaiting() {
   std::vector<Assigned> known;
   if (waiting_.empty()) return known;
-  ask_again_ = std::chrono::steady_clock::now() + kAskAgain;
   const PartitionList asked(waiting_, RD_KAFKA_OFFSET_INVALID);
-  const rd_kafka_resp_err_t code = rd_kafka_committed(handle_->get(), asked.get(), static_cast<int>(timeout.count()));
+  const rd_kafka_resp_err_t code = rd_kafka_committed(handle_->get(), asked.get(), static_cast<int>(kAskWait.count()));
+  const auto now = std::chrono::steady_clock::now();
+  ask_again_ = now + kAskAgain;
+  if (code == RD_KAFKA_RESP_ERR__TIMED_OUT && now - waiting_since_ < kWaitingSaid) return known;
   if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
-    failed_ = handle_->Explain(code, "asking where the group stands");
+    failed_ = handle_->Explain(code, "asking where the group stands in " + waiting_.front().topic);
     return known;
   }
   for (const rd_kafka_topic_partition_t& element : asked.elements()) {

@@ -80,7 +80,7 @@ class GroupConsumer {
   static void Rebalanced(void* owner, rd_kafka_s* client, int code, void* partitions);
   void Assign(void* partitions);
   void Unassign(void* partitions);
-  std::vector<Assigned> AskWaiting(std::chrono::milliseconds timeout);
+  std::vector<Assigned> AskWaiting();
   void TakeOver(const std::vector<Assigned>& partitions);
 
   Events events_;
@@ -90,6 +90,7 @@ class GroupConsumer {
   std::map<TopicPartition, std::unique_ptr<Source>> sources_;
   // Assigned, but where to begin is not known: a transaction that says so is open still, or nobody answers.
   std::vector<TopicPartition> waiting_;
+  std::chrono::steady_clock::time_point waiting_since_;
   std::chrono::steady_clock::time_point ask_again_;
   std::optional<Error> failed_;
   bool closed_ = false;

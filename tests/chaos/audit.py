@@ -18,10 +18,13 @@ INPUT = "camera_events"
 REFUSED = "dead_letters.camera_events"
 LETTERS = "dead_letters.item_counts"
 PROGRESS = "item_counts.progress"
+CLAIMS = "idempotency"
 PIPELINES = ("item_counts", "top_items", "top_items_overall")
+TOPICS = (INPUT, REFUSED, LETTERS, PROGRESS, CLAIMS, *(f"results.{pipeline}" for pipeline in PIPELINES))
 WAIT_SECONDS_MAX = 120
 LOOK_SECONDS = 0.2
 NOTE_TICK = 2  # docs/formats/transactions.md
+CLAIM_DONE = 3  # docs/formats/claims.md
 
 # The columns of a row as expected.py has them.
 COLUMNS = {"item_counts": "geographical_location_oid, geographical_location, item_name, item_count",
@@ -123,7 +126,7 @@ class Audit:
     def check(self):
         """Everything, once nothing moves any more."""
         started = time.monotonic()
-        for name in (INPUT, REFUSED, LETTERS, PROGRESS, *(f"results.{pipeline}" for pipeline in PIPELINES)):
+        for name in TOPICS:
             self._take(name)
         partitions = self._expected()
         self._once_each()
@@ -136,6 +139,12 @@ class Audit:
         verdicts = sum((partition.verdicts for partition in partitions), Counter())
         self.said = (f"{verdicts.total():,} events ({', '.join(f'{count:,} {verdict}' for verdict, count in sorted(verdicts.items()))}), "
                      f"{self.load.rejected_total:,} refused, {sum(rows.values()):,} rows, {time.monotonic() - started:.1f} s")
+
+    def check_accepted(self):
+        """What can be said of a round that did not come to its end: whether what was acknowledged is there, once."""
+        for name in TOPICS:
+            self._take(name)
+        self._once_each()
 
     def _expected(self):
         """What each partition comes to: its records in order, with the idle time that was noted between them."""
@@ -154,11 +163,16 @@ class Audit:
         return partitions
 
     def _once_each(self):
-        """Each acknowledged event stands in the accepted topic once, each refused line among the dead letters once."""
+        """Each acknowledged event stands in the accepted topic once, each refused line among the dead letters once; no part of a request was
+        taken twice under one Idempotency-Key."""
         accepted = Counter(hash(record.value) for records in self.read[INPUT].values() for record in records)
         self.wrong += [text.replace("missing", "lost") for text in compare("acknowledged events", self.load.accepted, accepted)]
         letters = Counter(value_formats.dead_letter(record.value).original for records in self.read[REFUSED].values() for record in records)
         self.wrong += compare("dead letters of refused lines", self.load.rejected, letters)
+        done = Counter(record.key for records in self.read[CLAIMS].values() for record in records if record.value[:1] == bytes([CLAIM_DONE]))
+        twice = [key.hex() for key, count in done.items() if count > 1]
+        if twice:
+            self.wrong.append(f"{len(twice)} parts of requests were taken more than once, such as {twice[0]}")
 
     def _letters(self, partitions):
         wanted = Counter({(reason, number, offset): count for number, partition in enumerate(partitions)

@@ -8,6 +8,7 @@ class Record(NamedTuple):
     time: int        # when it was appended, epoch ms
     value: bytes
     tick: bool
+    key: bytes = b""
 
 
 def write(path, records):
@@ -19,4 +20,4 @@ def write(path, records):
                     value = record.value.decode()
                 except UnicodeDecodeError:
                     value = record.value.hex()
-                file.write(json.dumps({"partition": partition, "offset": record.offset, "time": record.time, "value": value}) + "\n")
+                file.write(json.dumps({"partition": partition, "offset": record.offset, "time": record.time, "key": record.key.hex(), "value": value}) + "\n")

@@ -115,6 +115,7 @@ class Round:
             self.outcome.skipped = str(impossible)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is this round's
             self.outcome.wrong.append(f"{type(error).__name__}: {error}\n{traceback.format_exc(limit=-4)}")
+            self._salvage()
         except BaseException:
             # The run is being ended, and the engines go with it: there is nothing to keep or to clear.
             if self.deployment:
@@ -187,6 +188,16 @@ class Round:
         for front in self.deployment.fronts:
             front.end_orderly()
         self.audit.check()
+
+    def _salvage(self):
+        """Something did not end: what was acknowledged should be there all the same, if it is known."""
+        if self.load is None or self.load.under_way():
+            return
+        try:
+            self.audit = self.audit or Audit(self.deployment, self.load, Cluster(self.deployment.kafka.address))
+            self.audit.check_accepted()
+        except Exception as error:  # noqa: BLE001
+            self.outcome.wrong.append(f"what was accepted could not be read: {error}")
 
     def _end(self):
         outcome = self.outcome

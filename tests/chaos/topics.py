@@ -68,7 +68,7 @@ class Cluster:
 def _record(message):
     headers = dict(message.headers() or [])
     at = int(headers["sl-at"]) if "sl-at" in headers else message.timestamp()[1]
-    return Record(message.offset(), at, message.value() or b"", headers.get("sl-type") == b"tick")
+    return Record(message.offset(), at, message.value() or b"", headers.get("sl-type") == b"tick", message.key() or b"")
 
 
 class Watch:

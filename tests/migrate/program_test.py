@@ -291,11 +291,12 @@ def moves_whole_though_killed_at_every_step(world, seed):
             assert server.process.wait(harness.PATIENCE_S) == 0, "it ended in order"
         for failpoint in FAILPOINTS[1:]:
             migrate(box, target, failpoints=failpoint).expect(-9)
+        # Neither side starts in between.
+        box.run("up", target.config, "--data", box.data).expect(1, err="is being moved here")
+        box.run("up", box.config, "--data", box.data).expect(1, err="is being moved to")
         for _ in range(4):
             if not killed_at_random(box, target, rng, 6):
                 break
-        # Neither side starts in between.
-        box.run("up", target.config, "--data", box.data).expect(1, err="being moved|moved")
         done = migrate(box, target, "--format", "json").expect(0).json()
         assert done["holds"], done
         if not done["done_before"]:
@@ -333,10 +334,12 @@ def engines_that_die_meanwhile_are_said_and_waited_for(world, seed):
                                        env=harness.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
             time.sleep(rng.uniform(0.5, 5))
             engine.call("kill")
+            # It waits for what comes back soon, and ends with what is wrong otherwise.
+            time.sleep(rng.uniform(0, 3))
+            engine.call("start")
             try:
-                err = process.communicate(timeout=PATIENCE_S)[1]
+                err = process.communicate(timeout=2 * PATIENCE_S)[1]
             finally:
-                engine.call("start")
                 process.kill()
             done = process.returncode == 0
             if done:

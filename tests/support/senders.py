@@ -61,6 +61,11 @@ class Load:
         for thread in self._threads:
             thread.join(10)
 
+    def under_way(self):
+        """Posts that were begun and not answered."""
+        with self._lock:
+            return self._busy
+
     def in_flight(self):
         """Events that were sent and not answered."""
         with self._lock:

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <optional>
+#include <utility>
 
 #include "apps/sightline/migration/mark.h"
 #include "apps/sightline/migration/owner.h"
@@ -152,7 +153,7 @@ class Migration {
     // From here on nobody else writes what an earlier call had under way.
     SL_ASSIGN_OR_RETURN(const std::unique_ptr<kafka::RecordCopier> copier, kafka::RecordCopier::Open(target_->bus(), kTransactionalId));
     SL_ASSIGN_OR_RETURN(topics_, source_->bus().Topics());
-    std::ranges::stable_partition(topics_, [](const std::string& topic) { return topic.starts_with(kDeadLetters); });
+    std::ranges::sort(topics_, {}, [](const std::string& topic) { return std::pair(!topic.starts_with(kDeadLetters), topic); });
     TopicCopy copy(context_, source_->bus(), target_->bus(), *copier, failpoints_, maps_);
     for (const std::string& topic : topics_) {
       SL_ASSIGN_OR_RETURN(const std::vector<CopiedPartition> partitions, copy.Copy(topic));

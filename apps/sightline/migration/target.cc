@@ -109,6 +109,7 @@ Status MigrationTarget::AddRequests(std::vector<std::string>& found) {
   const auto there = cluster.topics.find(topic);
   if (there == cluster.topics.end()) return {};
   std::vector<TopicPartition> partitions;
+  partitions.reserve(there->second.size());
   for (std::size_t p = 0; p < there->second.size(); ++p) partitions.push_back({topic, Partition(static_cast<std::int32_t>(p))});
   SL_ASSIGN_OR_RETURN(const std::vector<Offset> ends, bus_->admin().Ends(partitions, kafka::Isolation::kCommitted));
   if (std::ranges::any_of(ends, [](Offset end) { return end > Offset(0); })) found.push_back("the topic " + topic + " knows requests");
