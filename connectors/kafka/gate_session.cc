@@ -177,9 +177,12 @@ Result<bool> GateSession::Step() {
 
 // Most of it mends by itself, and nobody says when. What the cluster says once alone is shown until partitions come or go on.
 void GateSession::NoteGroupTrouble(const Error& error) {
-  if (group_trouble_ != error.message)
-    shared_.log.Warning("a gate's group has trouble", {{"dataset", shared_.dataset.name}, {"error", error.ToString()}});
-  group_trouble_ = error.message;
+  std::string what = error.message;
+  if (error.kind == ErrorKind::kNotFound) {
+    what = "no topic named " + shared_.dataset.from + " is there yet, or none that this user may describe; it is taken in as soon as it is";
+  }
+  if (group_trouble_ != what) shared_.log.Warning("a gate's group has trouble", {{"dataset", shared_.dataset.name}, {"error", what}});
+  group_trouble_ = std::move(what);
   const bool lasting = error.kind == ErrorKind::kNotFound || error.kind == ErrorKind::kPermissionDenied;
   group_trouble_until_ = lasting ? steady_clock::time_point::max() : steady_clock::now() + kTroubleShown;
 }

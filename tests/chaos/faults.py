@@ -53,6 +53,8 @@ def seconds_of(engine, fault, chance):
         return SESSION_SECONDS + chance.uniform(2, 5)
     if fault in ("join", "leave", "upgrade"):
         return chance.uniform(3, 6)
+    if (engine, fault) == ("kafka", "pause"):
+        return chance.uniform(3, 8)  # the only broker is not to find itself missing: see Kafka.settings
     return chance.uniform(3, 12)
 
 
