@@ -25,7 +25,9 @@ class Expression {
   // The text in canonical form (spacing, case of keywords, parentheses): equal expressions give equal plans.
   const std::string& canonical() const;
 
+  // The checked tree (expression_tree.h), for those who write the expression in another engine's language.
   struct Node;
+  const Node& root() const { return *root_; }
 
  private:
   std::shared_ptr<const Node> root_;
