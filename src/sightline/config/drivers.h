@@ -123,10 +123,27 @@ struct StatisticsConfig {
   std::chrono::milliseconds connect_timeout{0};
   std::chrono::milliseconds statement_timeout{0};
 };
+// A Flink cluster that pipelines with `engine: flink` run on.
+struct FlinkConfig {
+  std::string gateway;   // URL of the SQL gateway
+  std::string rest;      // URL of the job manager
+  Secret token;
+  std::string ca;        // path of a PEM file; empty: the system's authorities
+  std::chrono::milliseconds timeout{0};
+  std::chrono::milliseconds checkpoint_interval{0};
+  std::vector<std::string> brokers;  // as the cluster reaches them; empty: those of the bus
+  std::string files;     // URL of a folder that the cluster reaches
+  std::string savepoints;  // the same; empty: where the cluster puts them
+  std::vector<std::string> sinks;  // besides the results that come home: "upsert_kafka", "files", "jdbc"
+  std::string jdbc;      // jdbc:… URL
+  std::string jdbc_user;
+  Secret jdbc_password;
+};
 struct DriversConfig {
   BusConfig bus;
   ObjectsConfig objects;
   StatisticsConfig statistics;
+  std::optional<FlinkConfig> flink;
 };
 
 }  // namespace sightline::config

@@ -48,6 +48,7 @@ class Semantics {
     CheckTokens();
     CheckNames();
     CheckStatistics();
+    CheckFlink();
     for (DatasetConfig& dataset : config_.datasets) CheckDataset(dataset);
     for (ReferenceConfig& reference : config_.references) CheckReference(reference);
     for (const PipelineSpec& pipeline : config_.pipelines) CheckSource(pipeline);
@@ -66,6 +67,7 @@ class Semantics {
   void CheckTokens();
   void CheckNames();
   void CheckStatistics();
+  void CheckFlink();
   void CheckPostgresTls(const PostgresTlsConfig& tls, const std::string& path);
   void CheckDataset(DatasetConfig& dataset);
   void CheckReference(ReferenceConfig& reference);
@@ -364,6 +366,26 @@ void Semantics::CheckStatistics() {
   for (const std::string_view setting : {"url", "tls", "schema", "reader", "connections_max", "connect_timeout", "statement_timeout"}) {
     const std::string at = path + "." + std::string(setting);
     if (config_.places.contains(at)) Report(at, "the embedded store has no such setting", "write type: postgres, or leave it out");
+  }
+}
+
+void Semantics::CheckFlink() {
+  const bool kafka = config_.drivers.bus.type == BusType::kKafka;
+  const auto& flink = config_.drivers.flink;
+  if (flink) {
+    const std::string path = "drivers.flink";
+    if (!kafka) Report(path, "Flink reads and writes Kafka's topics, and drivers.bus is the embedded log", "write bus: {type: kafka, …}");
+    if (Contains(flink->sinks, "jdbc") && flink->jdbc.empty()) Report(path + ".sinks", "the sink jdbc needs `jdbc`", "for example jdbc: jdbc:postgresql://host/database");
+    if (Contains(flink->sinks, "files") && flink->files.empty()) Report(path + ".sinks", "the sink files needs `files`", "for example files: s3://bucket/results");
+  }
+  for (const PipelineSpec& pipeline : config_.pipelines) {
+    const std::string path = "pipelines." + pipeline.name + ".engine";
+    if (!config_.places.contains(path)) continue;
+    if (config_.FindPipeline(pipeline.from) != nullptr) {
+      Report(path, "a pipeline that reads another's results runs where that one does", "leave it out, or say it where the dataset is read");
+    } else if (pipeline.engine == PipelineEngine::kFlink && !flink) {
+      Report(path, "there is no Flink cluster", "add drivers.flink with its gateway");
+    }
   }
 }
 

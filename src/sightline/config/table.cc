@@ -22,6 +22,7 @@ constexpr std::string_view kStatisticsTypes[] = {"duckdb", "postgres"};
 constexpr std::string_view kPermissions[] = {"results.read", "ingest.write", "topics.read", "topics.write",
                                              "sql.run",      "metrics.read", "admin"};
 constexpr std::string_view kSinks[] = {"statistics", "live"};
+constexpr std::string_view kEngines[] = {"flow", "flink"};
 
 constexpr Property kTlsProperties[] = {
     {.name = "certificate",
@@ -246,6 +247,7 @@ constexpr Property kDriversProperties[] = {
      .help = kStatistics.help,
      .access = BindSection<&DriversConfig::statistics>(),
      .section = &kStatistics},
+    {.name = "flink", .type = kSection, .help = kFlinkHelp, .access = BindSection<&DriversConfig::flink>(), .section = &kFlinkSection},
 };
 constexpr Section kDrivers{"drivers", "What carries and keeps the data. The embedded drivers need nothing else installed.",
                            kDriversProperties};
@@ -441,6 +443,13 @@ constexpr Property kPipelineProperties[] = {
      .help = "What is done with each event, in this order.",
      .required = true,
      .access = {.open = &OpenSteps, .at = &StepsAt}},
+    {.name = "engine",
+     .type = kChoice,
+     .default_text = "flow",
+     .help = "Of a pipeline that reads a dataset, and of all that read from it: what runs them. `flow` is sightline's own engine, `flink` the "
+             "cluster of `drivers.flink`.",
+     .choices = kEngines,
+     .access = Bind<&PipelineSpec::engine, kChoice>()},
     {.name = "to",
      .type = kChoices,
      .default_text = "[]",

@@ -24,5 +24,7 @@ inline constexpr std::string_view kWhenFull[] = {"refuse", "drop"};
 
 inline constexpr std::string_view kBusHelp = "The durable event bus.";
 extern const Section kBusSection;
+inline constexpr std::string_view kFlinkHelp = "A Flink cluster, for pipelines with `engine: flink` (docs/flink.md). Left out: there is none.";
+extern const Section kFlinkSection;
 
 }  // namespace sightline::config::internal

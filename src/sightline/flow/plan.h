@@ -78,6 +78,7 @@ struct PipelinePlan {
   PipelineKind kind = PipelineKind::kRoot;
   int parent = -1;                    // index in Plan::pipelines, or -1 for a root
   int root = -1;                      // index of the root pipeline it hangs on (itself for a root)
+  PipelineEngine engine = PipelineEngine::kFlow;  // what runs it: that of the root at the bottom
   Schema input;
   std::vector<RowOp> row_ops;         // roots only
   Schema rows;                        // after row_ops

@@ -91,6 +91,7 @@ void PipelineCompiler::CompileSource(int index) {
   if (dataset_ != nullptr) {
     out_.kind = PipelineKind::kRoot;
     out_.root = index;
+    out_.engine = spec_.engine;
     schema_ = dataset_->contract->schema;
     canonical_ = "semantics " + std::to_string(kSemanticsVersion) + "\ndataset " + dataset_->name + " topic " + dataset_->topic +
                  " partitions " + std::to_string(dataset_->partitions) + " by " +
@@ -105,6 +106,7 @@ void PipelineCompiler::CompileSource(int index) {
     out_.kind = PipelineKind::kFused;
     out_.root = parent.root;
     out_.window = parent.window;
+    out_.engine = parent.engine;
     out_.keys = parent.keys;
     schema_ = parent.shape.schema;
     canonical_ = parent.canonical;

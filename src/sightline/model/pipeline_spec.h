@@ -61,9 +61,13 @@ struct RetainResultsSpec {
   std::chrono::milliseconds topics{0};      // in the topics that the pipeline owns, by append time
 };
 
+// What runs a pipeline: our own engine, or a Flink cluster whose results come home.
+enum class PipelineEngine : std::uint8_t { kFlow, kFlink };
+
 struct PipelineSpec {
   std::string name;
   std::string from;  // a dataset or another pipeline
+  PipelineEngine engine = PipelineEngine::kFlow;  // of one that reads a dataset; others are where it is
   std::vector<Step> steps;
   bool to_statistics = false;
   bool to_live = false;
