@@ -58,11 +58,13 @@ Result<std::unique_ptr<Engine>> Engine::Start(const TaskContext& context, Option
   std::size_t next = 0;
   const Plan& plan = context.plan;
   for (std::size_t i = 0; i < plan.pipelines.size(); ++i) {
-    if (plan.pipelines[i].root != static_cast<int>(i)) continue;
-    const bool merge = plan.pipelines[i].kind == PipelineKind::kMerge;
+    const bool elsewhere = plan.pipelines[i].engine != PipelineEngine::kFlow;
+    if (plan.pipelines[i].root != static_cast<int>(i) && !elsewhere) continue;
+    const bool merge = plan.pipelines[i].kind == PipelineKind::kMerge && !elsewhere;
     for (std::int32_t p = 0; p < PartitionsOf(plan, static_cast<int>(i)); ++p) {
       auto slot = std::make_unique<Slot>();
-      slot->root = static_cast<int>(i);
+      slot->root = plan.pipelines[i].root;
+      slot->pipeline = static_cast<int>(i);
       slot->partition = Partition(p);
       slot->merge = merge;
       slot->here = engine->options_.all;
@@ -113,7 +115,11 @@ Status Engine::OpenMerges() {
 }
 
 Status Engine::OpenSlot(Worker& worker, Slot& slot) {
-  Result<std::unique_ptr<Task>> task = slot.merge ? OpenMergeTask(context_, slot.root) : OpenRootTask(context_, slot.root, slot.partition);
+  const bool elsewhere = context_.plan.pipelines[static_cast<std::size_t>(slot.pipeline)].engine != PipelineEngine::kFlow;
+  if (elsewhere && !options_.open_home) return Fail(ErrorKind::kFailedPrecondition, "nobody here brings results home from another engine");
+  Result<std::unique_ptr<Task>> task = elsewhere    ? options_.open_home(context_, slot.pipeline, slot.partition)
+                                       : slot.merge ? OpenMergeTask(context_, slot.root)
+                                                    : OpenRootTask(context_, slot.root, slot.partition);
   if (!task) return std::unexpected(std::move(task.error()));
   slot.subscriptions.clear();
   for (const TopicPartition& input : (*task)->inputs()) {
@@ -132,30 +138,31 @@ void Engine::Wake(Worker& worker) {
   worker.wake.notify_one();
 }
 
-std::pair<Engine::Worker*, Engine::Slot*> Engine::Find(int root, Partition partition) const {
+std::vector<std::pair<Engine::Worker*, Engine::Slot*>> Engine::Find(int root, Partition partition) const {
+  std::vector<std::pair<Worker*, Slot*>> found;
   for (const std::unique_ptr<Worker>& worker : workers_) {
     for (const std::unique_ptr<Slot>& slot : worker->slots) {
-      if (slot->root == root && slot->partition == partition) return {worker.get(), slot.get()};
+      if (slot->root == root && slot->partition == partition) found.emplace_back(worker.get(), slot.get());
     }
   }
-  return {nullptr, nullptr};
+  return found;
 }
 
 void Engine::Acquire(int root, Partition partition) {
-  const auto [worker, slot] = Find(root, partition);
-  if (slot == nullptr) return;
-  slot->here = true;
-  Wake(*worker);
+  for (const auto& [worker, slot] : Find(root, partition)) {
+    slot->here = true;
+    Wake(*worker);
+  }
 }
 
 void Engine::GiveUp(int root, Partition partition, Release how) {
-  const auto [worker, slot] = Find(root, partition);
-  if (slot == nullptr) return;
-  std::unique_lock lock(worker->mutex);
-  slot->release = how;
-  slot->here = false;
-  Wake(*worker);
-  worker->closed.wait(lock, [&, s = slot] { return (s->task == nullptr && !s->opening) || stopping_.load(std::memory_order_acquire); });
+  for (const auto& [worker, slot] : Find(root, partition)) {
+    std::unique_lock lock(worker->mutex);
+    slot->release = how;
+    slot->here = false;
+    Wake(*worker);
+    worker->closed.wait(lock, [&, s = slot] { return (s->task == nullptr && !s->opening) || stopping_.load(std::memory_order_acquire); });
+  }
 }
 
 // What it had not committed is done again by whoever works on the partition next.
@@ -163,7 +170,7 @@ void Engine::CloseSlot(Worker& worker, Slot& slot) {
   slot.subscriptions.clear();
   if (slot.task && slot.release == Release::kCommit) {
     if (const Status finished = slot.task->Finish(); !finished && options_.on_error) {
-      options_.on_error(context_.plan.pipelines[static_cast<std::size_t>(slot.root)].name, slot.partition.value, finished.error());
+      options_.on_error(context_.plan.pipelines[static_cast<std::size_t>(slot.pipeline)].name, slot.partition.value, finished.error());
     }
   }
   slot.retry_at_ns = slot.backoff_ns = 0;
@@ -175,7 +182,7 @@ void Engine::CloseSlot(Worker& worker, Slot& slot) {
 
 void Engine::FailSlot(Worker& worker, Slot& slot, const Error& error) {
   if (options_.on_error) {
-    options_.on_error(context_.plan.pipelines[static_cast<std::size_t>(slot.root)].name, slot.partition.value, error);
+    options_.on_error(context_.plan.pipelines[static_cast<std::size_t>(slot.pipeline)].name, slot.partition.value, error);
   }
   slot.subscriptions.clear();
   slot.backoff_ns = std::clamp(slot.backoff_ns * 2, kBackoffFirstNs, kBackoffMaxNs);
@@ -291,7 +298,7 @@ std::vector<TaskStatus> Engine::status() const {
       if (!slot->here && !slot->task) continue;
       TaskStatus status;
       if (slot->task) status = slot->task->status();
-      status.pipeline = context_.plan.pipelines[static_cast<std::size_t>(slot->root)].name;
+      status.pipeline = context_.plan.pipelines[static_cast<std::size_t>(slot->pipeline)].name;
       status.partition = slot->partition.value;
       status.merge = slot->merge;
       status.error = slot->error;

@@ -42,6 +42,8 @@ class Engine {
     int threads = 2;
     // Works on every partition from the start; else on those that Acquire names.
     bool all = true;
+    // Opens the task that brings home the results of a pipeline that runs elsewhere (PipelinePlan::engine): each pipeline has its own.
+    std::function<Result<std::unique_ptr<Task>>(const TaskContext& context, int pipeline, Partition partition)> open_home = {};
     std::function<void(const std::string& pipeline, std::int32_t partition, const Error& error)> on_error;
   };
   // Opens every task (each recovers) and starts; the owned topics must be there. An error of kFailedPrecondition or kCorruption
@@ -67,7 +69,8 @@ class Engine {
 
  private:
   struct Slot {
-    int root = 0;
+    int root = 0;       // whose partition this is
+    int pipeline = 0;   // the root, or a pipeline whose results come from elsewhere
     Partition partition;
     bool merge = false;
     std::atomic<bool> here{true};          // this process works on it
@@ -93,7 +96,7 @@ class Engine {
   Status OpenMerges();
   Status OpenSlot(Worker& worker, Slot& slot);
   void CloseSlot(Worker& worker, Slot& slot);
-  std::pair<Worker*, Slot*> Find(int root, Partition partition) const;
+  std::vector<std::pair<Worker*, Slot*>> Find(int root, Partition partition) const;
   static void Wake(Worker& worker);
   void Run(Worker& worker);
   bool StepSlot(Worker& worker, Slot& slot);
