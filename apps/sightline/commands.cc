@@ -6,6 +6,7 @@
 #include "apps/sightline/commands/demo.h"
 #include "apps/sightline/commands/doctor.h"
 #include "apps/sightline/commands/inspect.h"
+#include "apps/sightline/commands/jobs.h"
 #include "apps/sightline/commands/replay.h"
 #include "apps/sightline/commands/run.h"
 #include "apps/sightline/commands/send.h"
@@ -20,6 +21,7 @@ void AddAllCommands(CommandLine& line) {
   AddDemo(line);
   AddRun(line);
   AddPlan(line);
+  AddJobs(line);
   AddSend(line);
   AddSimulate(line);
   AddTopic(line);

@@ -65,6 +65,11 @@ const Command::OptionSpec* FindOption(const std::vector<Command::OptionSpec>& op
   return found == options.end() ? nullptr : &*found;
 }
 
+// An option whose value may be left out ("[URL]") stands alone where no URL follows.
+bool StandsAlone(const Command::OptionSpec& option, const std::vector<std::string>& arguments, std::size_t at) {
+  return option.value.starts_with('[') && (at + 1 == arguments.size() || arguments[at + 1].find("://") == std::string::npos);
+}
+
 }  // namespace
 
 std::string Context::ConfigFile(const std::string& given) const {
@@ -233,7 +238,7 @@ std::expected<CommandLine::Scan, std::string> CommandLine::ScanWords(const std::
         return std::unexpected("unknown option " + name + (scan.words.empty() ? "" : " of \"sightline " + scan.words + "\"") +
                                Meant(name, names));
       }
-      if (!option->value.empty() && word.find('=') == std::string::npos) ++i;
+      if (!option->value.empty() && word.find('=') == std::string::npos && !StandsAlone(*option, arguments, i)) ++i;
     } else if (scan.command == nullptr && !options_over) {
       const std::string words = scan.words.empty() ? word : scan.words + " " + word;
       const auto candidates = Words(scan.words);
@@ -296,7 +301,9 @@ std::expected<void, std::string> CommandLine::Parse(const Scan& scan, const std:
       --words_left;
       continue;
     }
-    rest.push_back(word);
+    const Command::OptionSpec* own = option ? FindOption(scan.command->options(), word) : nullptr;
+    const bool alone = own != nullptr && StandsAlone(*own, arguments, i);
+    rest.push_back(alone ? word + "=" + std::string(Command::kConfigured) : word);
     const Command::OptionSpec* known = option ? FindOption(globals_.options(), word) : nullptr;
     if (words_left > 0 && known != nullptr && !known->value.empty() && i + 1 < arguments.size()) rest.push_back(arguments[++i]);
   }

@@ -101,13 +101,15 @@ class Command {
 
   Command(std::string name, std::string summary, Group group) : name_(std::move(name)), summary_(std::move(summary)), group_(group) {}
 
+  static constexpr std::string_view kConfigured = "configured";
+
   // A text below the summary in the help.
   Command& Describe(std::string text);
   Command& Argument(std::string name, std::string& into, std::string help, Need need = Need::kRequired,
                     std::vector<std::string> choices = {});
   // All that follow; the last argument of a command.
   Command& Arguments(std::string name, std::vector<std::string>& into, std::string help, Need need = Need::kOptional);
-  // `spelled` is "--to URL" or "-n, --limit N". A std::vector<std::string>* may be given several times.
+  // `spelled` is "--to URL" or "-n, --limit N". Of "--to [URL]" the URL may be left out, and `into` is kConfigured then. A std::vector<std::string>* may be given several times.
   Command& Option(std::string_view spelled, Target into, std::string help, std::vector<std::string> choices = {});
   Command& Flag(std::string_view spelled, bool& into, std::string help);
   Command& Example(std::string line, std::string what);

@@ -7,6 +7,7 @@
 #include <ostream>
 #include <thread>
 
+#include "apps/sightline/commands/jobs.h"
 #include "apps/sightline/output.h"
 #include "apps/sightline/plan_input.h"
 #include "apps/sightline/progress.h"
@@ -157,14 +158,30 @@ void AddRun(CommandLine& line) {
 }
 
 void AddPlan(CommandLine& line) {
-  const auto file = std::make_shared<std::string>();
+  struct Options {
+    FlinkPlanOptions flink;
+    std::string engine = "flow";
+  };
+  const auto options = std::make_shared<Options>();
   line.Add("plan", "Shows how each pipeline will run", Group::kConfigure)
       .Describe(
           "What each pipeline reads, its steps in order, where it runs (partition by partition, fused with another, or in one place "
-          "over all partitions) and the columns of its results.")
-      .Argument("CONFIG", *file, "the configuration file; else that of --config, else ./sightline.yaml", Need::kOptional)
+          "over all partitions) and the columns of its results. With `--engine flink` the pipeline as Flink SQL, with those it reads from, "
+          "and above it what differs there; with `--submit` it is run.")
+      .Argument("CONFIG", options->flink.config, "the configuration file; else that of --config, else ./sightline.yaml", Need::kOptional)
+      .Option("--pipeline P", &options->flink.pipelines, "of --engine flink: the pipeline; may be given several times. Else those with `engine: flink`")
+      .Option("--engine ENGINE", &options->engine, "what is to run it", {"flow", "flink"})
+      .Option("--submit [URL]", &options->flink.submit, "runs it through this SQL gateway, or that of drivers.flink")
       .Example("sightline plan presets/top-items/sightline.yaml", "the preset that ships")
-      .Run([file](Context& context) { return ShowPlan(context, *file); });
+      .Example("sightline plan presets/top-items/flink.yaml --pipeline top_items --engine flink", "as Flink SQL")
+      .Example("sightline plan presets/top-items/flink.yaml --engine flink --submit http://127.0.0.1:18083", "and runs it")
+      .Run([options](Context& context) -> Result<Exit> {
+        if (options->engine == "flink") return PlanOnFlink(context, options->flink);
+        if (!options->flink.pipelines.empty() || !options->flink.submit.empty()) {
+          return Fail(ErrorKind::kInvalidArgument, "--pipeline and --submit go with --engine flink");
+        }
+        return ShowPlan(context, options->flink.config);
+      });
 }
 
 }  // namespace sightline::app
