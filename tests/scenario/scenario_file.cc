@@ -86,6 +86,7 @@ class Parser {
     if (word == "results") return TableOf(rest, scenario_.results);
     if (word == "dead_letters") return TableOf(rest, scenario_.dead_letters);
     if (word == "counts") return CountsOf(rest);
+    if (word == "flink") return Flink(rest);
     if (word == "refused") {
       scenario_.refused = Body();
       return {};
@@ -94,6 +95,18 @@ class Parser {
       return Mistake("-- " + std::string(title) + " -- is neither a file nor input, results, dead_letters, counts, refused");
     }
     scenario_.files[std::string(title)] = Body();
+    return {};
+  }
+
+  // "flink differs", "flink refused": a text; "flink results PIPELINE", "flink dead_letters PIPELINE": a table.
+  Status Flink(std::string_view rest) {
+    const std::string_view what = NextWord(rest);
+    if (what == "results") return TableOf(rest, scenario_.flink_results);
+    if (what == "dead_letters") return TableOf(rest, scenario_.flink_dead_letters);
+    if (what != "differs" && what != "refused") return Mistake("flink differs, refused, or has results or dead_letters of a pipeline");
+    std::string& text = what == "differs" ? scenario_.flink_differs : scenario_.flink_refused;
+    text = Body();
+    while (text.ends_with('\n')) text.pop_back();
     return {};
   }
 
@@ -232,6 +245,11 @@ int Table::Find(std::string_view column) const {
 Result<Scenario> ParseScenario(std::string_view text, const std::string& path) { return Parser(text, path).Run(); }
 
 std::vector<std::string> ScenarioPaths() { return Files(kScenarios, ".scenario"); }
+
+Result<std::string> TextOf(const std::string& path) {
+  if (!std::filesystem::exists(path)) return Fail(ErrorKind::kNotFound, "there is no file " + path);
+  return ReadAll(path);
+}
 
 Result<Scenario> LoadScenario(const std::string& path) {
   SL_ASSIGN_OR_RETURN(Scenario scenario, ParseScenario(ReadAll(path), path));

@@ -49,6 +49,11 @@ struct Scenario {
   std::map<std::string, Counts> counts;       // by pipeline
   std::vector<std::string> unchecked;         // pipelines whose results stand for nothing here
   std::optional<std::string> refused;         // what the configuration's mistakes say, in its lines
+  // Flink's own rule (docs/flink.md): a sentence on what differs, and the rows there; or what its plan is refused with.
+  std::string flink_differs;
+  std::string flink_refused;
+  std::map<std::string, Table> flink_results;       // by pipeline; those that are not named are the same
+  std::map<std::string, Table> flink_dead_letters;  // the same
 };
 
 // kInvalidArgument names the file and line of the first mistake.
@@ -56,6 +61,8 @@ Result<Scenario> ParseScenario(std::string_view text, const std::string& path);
 
 // The scenarios of tests/scenario/cases, in order, as seen from the repository's root.
 std::vector<std::string> ScenarioPaths();
+// The text of one of them.
+Result<std::string> TextOf(const std::string& path);
 // One of them, with the contracts that they share.
 Result<Scenario> LoadScenario(const std::string& path);
 

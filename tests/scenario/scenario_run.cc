@@ -19,31 +19,6 @@ constexpr const char* kDirectory = "/scenario/";
 constexpr std::uint64_t kSeed = 7;
 constexpr int kStepsMax = 100'000;  // far more than any scenario needs: a task that never comes to rest is a failure
 
-struct Prepared {
-  config::MemoryFiles files;
-  config::Loaded loaded;
-  std::unique_ptr<flow::Plan> plan;
-  std::string mistakes;
-};
-
-std::unique_ptr<Prepared> Prepare(const Scenario& scenario) {
-  auto made = std::make_unique<Prepared>();
-  for (const auto& [path, text] : scenario.files) made->files.files[kDirectory + path] = text;
-  made->loaded = config::LoadConfigReportingAll(made->files, std::string(kDirectory) + "sightline.yaml",
-                                                {.overrides = {}, .environment = [](const std::string&) { return std::nullopt; }});
-  std::vector<config::Mistake> mistakes = made->loaded.mistakes;
-  if (made->loaded.config) {
-    auto plan = app::CompilePlans(*made->loaded.config);
-    if (plan) {
-      made->plan = std::make_unique<flow::Plan>(std::move(*plan));
-    } else {
-      mistakes = std::move(plan.error());
-    }
-  }
-  for (const config::Mistake& mistake : mistakes) made->mistakes += mistake.ToString() + "\n";
-  return made;
-}
-
 // Somebody who watches the open windows. What is watched must change nothing.
 class Board final : public LiveSink {
  public:
@@ -121,7 +96,7 @@ class World {
   Result<Outcome> Finish() {
     SL_TRY(Flush());
     Outcome outcome;
-    for (std::size_t i = 0; i < plan_.pipelines.size(); ++i) SL_TRY(ReadPipeline(static_cast<int>(i), outcome));
+    for (std::size_t i = 0; i < plan_.pipelines.size(); ++i) SL_TRY(ReadPipeline(ground_.bus(), plan_, static_cast<int>(i), outcome));
     for (const std::unique_ptr<flow::Task>& task : tasks_) AddCounts(task->status(), outcome);
     for (const std::string& root : outcome.roots) CheckAccounting(root, outcome);
     for (const std::unique_ptr<flow::Task>& task : tasks_) SL_TRY(task->Finish());
@@ -215,84 +190,6 @@ class World {
                                           "\": " + (table ? std::string("it was not") : table.error().message));
   }
 
-  bool BehindMerge(const flow::PipelinePlan& pipeline) const {
-    return plan_.pipelines[static_cast<std::size_t>(pipeline.root)].kind == flow::PipelineKind::kMerge;
-  }
-
-  Status ReadPipeline(int index, Outcome& outcome) {
-    const flow::PipelinePlan& pipeline = plan_.pipelines[static_cast<std::size_t>(index)];
-    Table& table = outcome.results[pipeline.name];
-    std::vector<std::string>& identity = outcome.identity[pipeline.name];
-    table.columns = {"partition", "window_start", "window_end"};
-    identity = {"window_start"};
-    for (const Field& field : pipeline.shape.schema.fields) table.columns.push_back(field.name);
-    for (int column : pipeline.shape.group) identity.push_back(pipeline.shape.schema.fields[static_cast<std::size_t>(column)].name);
-    table.columns.insert(table.columns.end(), {"state", "revision", "reference"});
-    const bool root = pipeline.root == index;
-    if (root && pipeline.kind == flow::PipelineKind::kRoot) outcome.roots.push_back(pipeline.name);
-    if (BehindMerge(pipeline)) outcome.merges.push_back(pipeline.name);
-    Table& letters = outcome.dead_letters[pipeline.name];
-    letters.columns = {"partition", "offset", "reason", "field", "cause", "original", "received"};
-    for (std::int32_t p = 0; p < flow::PartitionsOf(plan_, index); ++p) {
-      SL_TRY(ForEachRecord(flow::Plan::ResultsTopic(pipeline.name), p,
-                           [&](std::string_view bytes) { return AddResult(pipeline, p, bytes, table); }));
-      if (!root) continue;
-      SL_TRY(ForEachRecord(flow::Plan::DeadLetterTopic(pipeline.name), p,
-                           [&](std::string_view bytes) { return AddDeadLetter(bytes, letters); }));
-    }
-    return {};
-  }
-
-  template <typename Visit>
-  Status ForEachRecord(const std::string& topic, std::int32_t partition, Visit visit) {
-    SL_ASSIGN_OR_RETURN(const std::unique_ptr<bus::Reader> reader, ground_.bus().OpenReader({topic, Partition(partition)}, Offset(0)));
-    for (;;) {
-      SL_ASSIGN_OR_RETURN(const std::optional<bus::Batch> batch, reader->Next());
-      if (!batch) return {};
-      for (std::string_view value : batch->values) SL_TRY(visit(value));
-    }
-  }
-
-  static Status AddResult(const flow::PipelinePlan& pipeline, std::int32_t partition, std::string_view bytes, Table& table) {
-    ResultRecord record;
-    SL_TRY(DecodeResult(bytes, pipeline.shape.schema, record));
-    if (record.header.generation != pipeline.fingerprint) return Fail(ErrorKind::kInternal, pipeline.name + ": a foreign generation");
-    if (record.closed) return {};
-    if (record.rows.rows == 0 && !record.emptied) return Fail(ErrorKind::kInternal, pipeline.name + ": a result without rows or key");
-    const auto add = [&](const std::vector<std::string>& cells) {
-      std::vector<std::string> row = {std::to_string(partition), std::to_string(record.header.window_start.value),
-                                      std::to_string(record.header.window_end.value)};
-      row.insert(row.end(), cells.begin(), cells.end());
-      row.emplace_back(ResultStateName(record.header.state));
-      row.push_back(std::to_string(record.header.revision));
-      row.push_back(std::to_string(record.header.reference_version));
-      table.rows.push_back(std::move(row));
-    };
-    for (std::size_t r = 0; r < (record.emptied ? 1 : record.rows.rows); ++r) {
-      std::vector<std::string> cells;
-      for (std::size_t c = 0; c < record.rows.columns.size(); ++c) {
-        const std::vector<int>& group = pipeline.shape.group;
-        if (record.emptied && std::find(group.begin(), group.end(), static_cast<int>(c)) == group.end()) {
-          cells.emplace_back(kNoRow);
-          continue;
-        }
-        Field field = pipeline.shape.schema.fields[c];
-        field.identifier = false;  // a number here
-        tabular::AppendJsonValue(field, record.rows.columns[c], r, cells.emplace_back());
-      }
-      add(cells);
-    }
-    return {};
-  }
-
-  static Status AddDeadLetter(std::string_view bytes, Table& table) {
-    SL_ASSIGN_OR_RETURN(const DeadLetter letter, DecodeDeadLetter(bytes));
-    table.rows.push_back({std::to_string(letter.partition.value), std::to_string(letter.offset.value),
-                          std::string(VerdictName(letter.reason)), std::string(letter.field), std::string(letter.cause),
-                          std::string(letter.original), std::to_string(letter.received.value)});
-    return {};
-  }
-
   static void Count(Counts& counts, const std::string& name, std::int64_t value) {
     const auto at = std::find_if(counts.begin(), counts.end(), [&](const auto& entry) { return entry.first == name; });
     if (at == counts.end()) {
@@ -368,6 +265,24 @@ class World {
 };
 
 }  // namespace
+
+std::unique_ptr<Prepared> Prepare(const Scenario& scenario) {
+  auto made = std::make_unique<Prepared>();
+  for (const auto& [path, text] : scenario.files) made->files.files[kDirectory + path] = text;
+  made->loaded = config::LoadConfigReportingAll(made->files, std::string(kDirectory) + "sightline.yaml",
+                                                {.overrides = {}, .environment = [](const std::string&) { return std::nullopt; }});
+  std::vector<config::Mistake> mistakes = made->loaded.mistakes;
+  if (made->loaded.config) {
+    auto plan = app::CompilePlans(*made->loaded.config);
+    if (plan) {
+      made->plan = std::make_unique<flow::Plan>(std::move(*plan));
+    } else {
+      mistakes = std::move(plan.error());
+    }
+  }
+  for (const config::Mistake& mistake : mistakes) made->mistakes += mistake.ToString() + "\n";
+  return made;
+}
 
 std::string MistakesOf(const Scenario& scenario) { return Prepare(scenario)->mistakes; }
 

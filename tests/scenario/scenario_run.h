@@ -7,6 +7,9 @@
 #include <vector>
 
 #include "sightline/base/result.h"
+#include "sightline/config/config.h"
+#include "sightline/config/testing/memory_files.h"
+#include "sightline/flow/plan.h"
 #include "tests/scenario/ground.h"
 #include "tests/scenario/scenario_file.h"
 
@@ -35,6 +38,18 @@ struct Outcome {
   std::vector<std::string> merges;            // pipelines over several partitions, and those behind them
   std::vector<std::string> problems;          // where the accounting does not hold
 };
+
+// A scenario's configuration and files, read and compiled as by `sightline up`.
+struct Prepared {
+  config::MemoryFiles files;
+  config::Loaded loaded;
+  std::unique_ptr<flow::Plan> plan;  // null where there are mistakes
+  std::string mistakes;
+};
+std::unique_ptr<Prepared> Prepare(const Scenario& scenario);
+
+// The results and dead letters that lie in a pipeline's topics, written as a scenario writes them.
+Status ReadPipeline(bus::Bus& bus, const flow::Plan& plan, int index, Outcome& outcome);
 
 // The configuration's mistakes, one a line; empty when there is none.
 std::string MistakesOf(const Scenario& scenario);

@@ -11,7 +11,7 @@ rest=${FLINK_REST_PORT:-18081}
 gateway=${FLINK_GATEWAY_PORT:-18083}
 home=$engines/flink-$version
 dist=$home/pyflink
-run=$engines/run/flink-$rest
+run=$runs/flink-$rest
 export FLINK_HOME=$dist FLINK_CONF_DIR=$run/conf FLINK_LOG_DIR=$run/log FLINK_PID_DIR=$run
 
 install_() {
