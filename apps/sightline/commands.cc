@@ -7,6 +7,7 @@
 #include "apps/sightline/commands/doctor.h"
 #include "apps/sightline/commands/inspect.h"
 #include "apps/sightline/commands/jobs.h"
+#include "apps/sightline/commands/migrate.h"
 #include "apps/sightline/commands/replay.h"
 #include "apps/sightline/commands/run.h"
 #include "apps/sightline/commands/send.h"
@@ -31,6 +32,7 @@ void AddAllCommands(CommandLine& line) {
   AddQuery(line);
   AddCheck(line);
   AddConfig(line);
+  AddMigrate(line);
   AddDoctor(line);
   AddCompletion(line);
   AddVersion(line);

@@ -96,7 +96,7 @@ class Command {
     Target target;
     std::vector<std::string> choices;
     Need need = Need::kOptional;
-    bool path() const { return value == "FILE" || value == "DIR" || name == "FILE" || name == "CONFIG"; }
+    bool path() const { return value == "FILE" || value == "DIR" || name == "FILE" || name == "CONFIG" || name == "FROM" || name == "TO"; }
   };
 
   Command(std::string name, std::string summary, Group group) : name_(std::move(name)), summary_(std::move(summary)), group_(group) {}

@@ -18,6 +18,17 @@ bool MayBeAway(const config::StatisticsConfig& statistics, const Error& error) {
   return statistics.type == config::StatisticsType::kPostgres && error.kind != ErrorKind::kInvalidArgument;
 }
 
+std::vector<Finding> FindingsOf(const std::string& of, const std::vector<postgres::Check>& checks) {
+  std::vector<Finding> findings;
+  for (const postgres::Check& check : checks) {
+    const Health health = check.health == postgres::Check::Health::kGood      ? Health::kGood
+                          : check.health == postgres::Check::Health::kWarning ? Health::kWarning
+                                                                              : Health::kProblem;
+    findings.push_back({of + " " + check.name, health, check.found, check.remedy});
+  }
+  return findings;
+}
+
 postgres::ConnectionOptions ConnectionOptionsOf(const config::Secret& url, const config::PostgresTlsConfig& tls,
                                                 std::chrono::milliseconds connect_timeout, std::chrono::milliseconds statement_timeout) {
   postgres::ConnectionOptions options;

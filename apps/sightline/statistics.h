@@ -2,7 +2,10 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
+#include "apps/sightline/examination.h"
+#include "connectors/postgres/examination.h"
 #include "connectors/postgres/statistics_store.h"
 #include "sightline/config/config.h"
 #include "sightline/runtime/runtime.h"
@@ -15,6 +18,9 @@ Result<std::unique_ptr<stores::StatisticsStore>> OpenStatistics(const config::Co
                                                                 const runtime::Runtime& runtime);
 // Whether a store of this configuration may be away at the start and come back: then its sinks wait for it, and nothing else does.
 bool MayBeAway(const config::StatisticsConfig& statistics, const Error& error);
+
+// What was looked at on a Postgres server, as `doctor` says it; `of` stands before each name.
+std::vector<Finding> FindingsOf(const std::string& of, const std::vector<postgres::Check>& checks);
 
 postgres::StatisticsOptions PostgresOptionsOf(const config::StatisticsConfig& statistics);
 postgres::ConnectionOptions ConnectionOptionsOf(const config::Secret& url, const config::PostgresTlsConfig& tls,

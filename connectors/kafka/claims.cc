@@ -24,6 +24,7 @@ constexpr milliseconds kIdle{50};
 constexpr milliseconds kClaimAgainAfter{1'000};
 constexpr milliseconds kOpenWithin{30'000};
 constexpr std::size_t kForgetAbove = 100'000;
+constexpr std::size_t kAdoptAtOnce = 10'000;
 constexpr std::uint64_t kBatchBytes = 64 << 10;  // small: topics differ in what they take
 
 AppendTime WallNow() {
@@ -266,25 +267,44 @@ void ClaimsLog::SendClaims(Jobs& jobs) {
   });
 }
 
-// What transactions could not do leaves the claim to others.
-void ClaimsLog::Release(const Jobs& jobs) {
+// Appends to the log of claims, and waits until all is acknowledged; the first error.
+Status ClaimsLog::Tell(std::span<const Told> records) {
   std::mutex mutex;
   std::condition_variable answered;
-  std::size_t left = jobs.size();
-  std::vector<std::string> values;
-  values.reserve(jobs.size());
-  for (const auto& job : jobs) {
-    values.push_back(ClaimsView::Release(job->id));
-    const std::vector<OutRecord> one = {{.value = values.back(), .null_value = false, .key = job->key, .headers = {}}};
-    claimer_->Send(sources_[job->source]->name.topic, sources_[job->source]->name.partition, one, std::nullopt,
-                   [&](const Result<std::int64_t>&) {
-                     const std::lock_guard lock(mutex);
-                     --left;
-                     answered.notify_all();
-                   });
+  std::size_t left = records.size();
+  Status first;
+  for (const Told& record : records) {
+    const std::vector<OutRecord> one = {{.value = record.value, .null_value = false, .key = record.key, .headers = {}}};
+    const TopicPartition& to = sources_[SourceOf(record.key)]->name;
+    claimer_->Send(to.topic, to.partition, one, std::nullopt, [&](const Result<std::int64_t>& offset) {
+      const std::lock_guard lock(mutex);
+      if (!offset && first) first = std::unexpected(offset.error());
+      --left;
+      answered.notify_all();
+    });
   }
   std::unique_lock lock(mutex);
   answered.wait(lock, [&] { return left == 0; });
+  return first;
+}
+
+// What transactions could not do leaves the claim to others; a claim that is not released ends by itself.
+void ClaimsLog::Release(const Jobs& jobs) {
+  std::vector<Told> records;
+  for (const auto& job : jobs) records.push_back({job->key, ClaimsView::Release(job->id)});
+  (void)Tell(records);
+}
+
+Status ClaimsLog::Adopt(std::span<const Known> requests) {
+  for (std::size_t begin = 0; begin < requests.size(); begin += kAdoptAtOnce) {
+    std::vector<Told> records;
+    for (const Known& known : requests.subspan(begin, std::min(kAdoptAtOnce, requests.size() - begin))) {
+      const ClaimsView::ClaimId id{runtime::SystemEntropy(), runtime::SystemEntropy()};
+      records.push_back({ClaimsView::KeyOf(known.tag), ClaimsView::Done(id, known.answer)});
+    }
+    SL_TRY(Tell(records));
+  }
+  return {};
 }
 
 Status ClaimsLog::Transact(Jobs& owned, Effect& effect) {

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <thread>
 #include <unordered_map>
@@ -84,6 +85,14 @@ class ClaimsLog {
   // is safe in any case.
   void Append(const bus::IdempotencyTag& tag, Place place, std::vector<OutRecord> records, Done done);
 
+  // A request that was taken, and what it was answered.
+  struct Known {
+    bus::IdempotencyTag tag;
+    ClaimsView::Answer answer;
+  };
+  // Makes requests known that were taken elsewhere, for as long as if they had been taken here now. The same again changes nothing.
+  Status Adopt(std::span<const Known> requests);
+
  private:
   struct Job;
   struct Source;
@@ -102,6 +111,11 @@ class ClaimsLog {
   // What may be said of a transaction that failed.
   enum class Effect : std::uint8_t { kNone, kOpen, kUnknown };
   Status Transact(Jobs& owned, Effect& effect);
+  struct Told {
+    std::string key;
+    std::string value;
+  };
+  Status Tell(std::span<const Told> records);
   void Release(const Jobs& jobs);
   std::size_t SourceOf(const std::string& key) const;
 

@@ -314,6 +314,12 @@ Result<ClaimsLog*> KafkaBus::Claims() {
   return claims_.get();
 }
 
+Status KafkaBus::Adopt(std::span<const ClaimsLog::Known> requests) {
+  if (requests.empty()) return {};
+  SL_ASSIGN_OR_RETURN(ClaimsLog* const claims, Claims());
+  return claims->Adopt(requests);
+}
+
 void KafkaBus::NoteEnd(const TopicPartition& partition, Offset end) {
   const auto place = Find(partition);
   if (place && place->state->LearnEnd(end.value)) place->state->Wake();

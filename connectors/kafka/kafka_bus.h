@@ -5,6 +5,7 @@
 #include <memory>
 #include <mutex>
 #include <shared_mutex>
+#include <span>
 #include <string>
 #include <thread>
 #include <vector>
@@ -55,6 +56,9 @@ class KafkaBus final : public bus::Bus {
   Result<std::optional<Offset>> CommittedOffset(const std::string& group, const TopicPartition& partition) override;
   Status DropGroup(const std::string& group) override;
   Result<std::shared_ptr<void>> Subscribe(const TopicPartition& partition, bus::Waker waker) override;
+
+  // Makes requests known that another bus took, so that they are taken once although they are sent here again: claims.h.
+  Status Adopt(std::span<const ClaimsLog::Known> requests);
 
   const KafkaBusOptions& options() const { return options_; }
   // The topic's or group's name in the cluster.

@@ -85,7 +85,7 @@ Result<SnapshotObjects::Loaded> SnapshotObjects::Load(const std::string& name) {
     run.bytes = in.Get<std::uint64_t>();
     run.crc = in.Get<std::uint32_t>();
     run.forgotten_at = in.Get<std::int64_t>();
-    loaded.id_runs.push_back({.path = run.name, .bytes = run.bytes, .crc = run.crc});
+    loaded.id_runs.push_back({.path = run.name, .bytes = run.bytes, .crc = run.crc, .forgotten_at = run.forgotten_at});
     runs.push_back(std::move(run));
   }
   loaded.snapshot.state = std::string(in.GetString());
@@ -150,6 +150,15 @@ Status SnapshotObjects::PutRunsTogether(std::vector<Run>& runs, std::uint64_t nu
     runs.resize(first);
     runs.push_back(std::move(together));
   }
+}
+
+Status SnapshotObjects::AddRun(std::string_view bytes, std::int64_t forgotten_at) {
+  if (bytes.empty()) return {};
+  const std::uint64_t number = std::max(number_, next_number_) + 1;
+  Run run{.name = NewName(number, ".ids"), .bytes = bytes.size(), .crc = Crc32c(bytes), .forgotten_at = forgotten_at};
+  SL_TRY(PutObject(run.name, bytes));
+  runs_.push_back(std::move(run));
+  return {};
 }
 
 Result<std::string> SnapshotObjects::Put(const flow::Snapshot& snapshot, const flow::IdRun& run, std::int64_t watermark,

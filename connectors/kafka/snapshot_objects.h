@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "sightline/flow/commits/port.h"
@@ -30,6 +31,8 @@ class SnapshotObjects {
   // kCorruption when the object is damaged or of a newer version, kNotFound when it is gone: both say what to do.
   Result<Loaded> Load(const std::string& name);
   flow::ReadIdRun id_run_reader();
+  // Puts a run of ids that another place kept, behind those that are here. The next snapshot names it. Before the first Put.
+  Status AddRun(std::string_view bytes, std::int64_t forgotten_at);
   // Puts a snapshot and the ids that are new with it; its name. It does not count before Count says so.
   Result<std::string> Put(const flow::Snapshot& snapshot, const flow::IdRun& run, std::int64_t watermark, std::uint64_t fingerprint,
                           std::int64_t progress_from);

@@ -7,6 +7,7 @@
 #include <mutex>
 #include <span>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "connectors/kafka/client.h"
@@ -115,5 +116,22 @@ class TransactionalProducer {
   std::map<TopicPartition, std::unique_ptr<Lane>> lanes_;
   std::atomic<int> failure_ = 0;
 };
+
+// Does again what the client asks to be done again, until the time is up. The error also says why a record was not taken.
+template <typename Call>
+Status Insist(const TransactionalProducer& producer, std::chrono::milliseconds timeout, Call call) {
+  constexpr std::chrono::milliseconds kWait{2};
+  const auto give_up = std::chrono::steady_clock::now() + timeout;
+  for (;;) {
+    TransactionStatus done = call();
+    if (done) return {};
+    if (done.error().fault != Fault::kRetriable || std::chrono::steady_clock::now() >= give_up) {
+      Error error = std::move(done.error().error);
+      if (const std::optional<Error> cause = producer.last_failure()) error.message += "; " + cause->message;
+      return std::unexpected(std::move(error));
+    }
+    std::this_thread::sleep_for(kWait);
+  }
+}
 
 }  // namespace sightline::kafka

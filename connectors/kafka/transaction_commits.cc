@@ -85,6 +85,33 @@ class TransactionCommitLog final : public flow::CommitLog {
   }
 
   Status Open() {
+    SL_TRY(TakeOver());
+    SL_ASSIGN_OR_RETURN(const std::vector<GroupOffset> offsets, bus_.admin().GroupOffsets(group_, inputs_));
+    if (offsets.empty()) {
+      SL_TRY(CheckNew());
+      ends_.assign(topics_.size(), 0);
+    } else {
+      SL_TRY(Recover(offsets));
+    }
+    return snapshots_.Sweep();
+  }
+
+  // Instead of Open: commits what was committed elsewhere, in the place of whatever is committed here.
+  Status Install(const flow::Snapshot& snapshot, std::span<const flow::KeptIdRun> runs, const flow::ReadIdRun& read, const flow::IdRun& run,
+                 std::int64_t watermark) {
+    SL_TRY(TakeOver());
+    SL_TRY(snapshots_.Sweep());
+    for (const flow::KeptIdRun& kept : runs) {
+      if (kept.forgotten_at <= watermark) continue;
+      SL_TRY(read(kept, [&](std::string_view bytes) { return snapshots_.AddRun(bytes, kept.forgotten_at); }));
+    }
+    SL_ASSIGN_OR_RETURN(const bus::TopicInfo progress, bus_.Describe(progress_.topic));
+    progress_from_ = progress.partitions.at(static_cast<std::size_t>(progress_.partition.value)).visible.value;
+    return TakeSnapshot(snapshot, run, watermark);
+  }
+
+  // From here on the predecessor can commit nothing: what is committed stays as it is.
+  Status TakeOver() {
     SL_ASSIGN_OR_RETURN(const bus::TopicInfo like, bus_.Describe(place_.topics.back()));
     bus::TopicSpec progress = like.spec;
     progress.name = progress_.topic;
@@ -94,16 +121,7 @@ class TransactionCommitLog final : public flow::CommitLog {
                                                                {.transactional_id = bus_.FullName("flow." + place_.pipeline + "." +
                                                                                                   std::to_string(place_.partition.value)),
                                                                 .transaction_timeout = settings_.transaction_timeout}));
-    // From here on the predecessor can commit nothing: what is read below stays as it is.
-    SL_TRY(Retry(settings_.takeover_timeout, [&] { return producer_->Init(settings_.takeover_timeout); }));
-    SL_ASSIGN_OR_RETURN(const std::vector<GroupOffset> offsets, bus_.admin().GroupOffsets(group_, inputs_));
-    if (offsets.empty()) {
-      SL_TRY(CheckNew());
-      ends_.assign(topics_.size(), 0);
-    } else {
-      SL_TRY(Recover(offsets));
-    }
-    return snapshots_.Sweep();
+    return Retry(settings_.takeover_timeout, [&] { return producer_->Init(settings_.takeover_timeout); });
   }
 
   // Instead of Open: what was committed, whoever commits.
@@ -272,21 +290,12 @@ class TransactionCommitLog final : public flow::CommitLog {
     return Retry(settings_.transaction_timeout, [&] { return producer_->Produce(topic, place_.partition, record); });
   }
 
-  // What the client asks to be tried again is, until the time is up. After any other error the log is dead: whoever opens it anew aborts
-  // what was open.
+  // After an error the log is dead: whoever opens it anew aborts what was open.
   template <typename Call>
   Status Retry(std::chrono::milliseconds timeout, Call call) {
-    const auto give_up = std::chrono::steady_clock::now() + timeout;
-    for (;;) {
-      TransactionStatus done = call();
-      if (done) return {};
-      if (done.error().fault != Fault::kRetriable || std::chrono::steady_clock::now() >= give_up) {
-        Error error = std::move(done.error().error);
-        if (const std::optional<Error> cause = producer_->last_failure()) error.message += "; " + cause->message;
-        return std::unexpected(std::move(error).In(name_));
-      }
-      std::this_thread::sleep_for(kRetryWait);
-    }
+    Status done = Insist(*producer_, timeout, std::move(call));
+    if (!done) return std::unexpected(std::move(done.error()).In(name_));
+    return done;
   }
 
   // Readers in this process need not ask the broker.
@@ -335,6 +344,11 @@ Result<std::optional<flow::CommittedState>> TransactionCommitLogs::Read(const fl
     return log->id_run_reader()(run, take);
   };
   return flow::CommittedState{.recovered = std::move(*recovered), .read_ids = read};
+}
+
+Status TransactionCommitLogs::Install(const flow::CommitPlace& place, const flow::Snapshot& snapshot, std::span<const flow::KeptIdRun> runs,
+                                      const flow::ReadIdRun& read, const flow::IdRun& run, std::int64_t watermark) {
+  return TransactionCommitLog(bus_, objects_, failpoints_, settings_, place).Install(snapshot, runs, read, run, watermark);
 }
 
 std::string ProgressTopic(const std::string& pipeline) { return pipeline + ".progress"; }

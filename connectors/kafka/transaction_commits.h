@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <memory>
+#include <span>
 #include <string>
 
 #include "connectors/kafka/kafka_bus.h"
@@ -29,6 +30,11 @@ class TransactionCommitLogs final : public flow::CommitLogs {
       : bus_(bus), objects_(objects), failpoints_(failpoints), settings_(std::move(settings)) {}
   Result<std::unique_ptr<flow::CommitLog>> Open(const flow::CommitPlace& place) override;
   Result<std::optional<flow::CommittedState>> Read(const flow::CommitPlace& place) override;
+  // Commits a state that was committed elsewhere, in the place of whatever is committed here, as one commit with a snapshot: `runs` of ids,
+  // oldest first, and `run`, newer than they. The owned topics must hold what `snapshot` says that was put out. The same again comes to the
+  // same.
+  Status Install(const flow::CommitPlace& place, const flow::Snapshot& snapshot, std::span<const flow::KeptIdRun> runs,
+                 const flow::ReadIdRun& read, const flow::IdRun& run, std::int64_t watermark);
 
  private:
   KafkaBus& bus_;

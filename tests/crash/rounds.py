@@ -24,6 +24,8 @@ def names():
     """The failpoints that the program knows, and what is wrong between that list and the places in the source."""
     source = REPOSITORY / "src/sightline"
     listed = re.findall(r'string_view\("([a-z_.]+)"\)', (source / "runtime/failpoints.cc").read_text())
+    # A server never passes those of `sightline migrate`: tests/migrate does.
+    listed = [name for name in listed if not name.startswith("migrate.")]
     placed = set()
     for path in source.rglob("*.cc"):
         if not path.name.endswith(("_test.cc", "_bench.cc")):

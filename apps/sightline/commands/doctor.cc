@@ -38,12 +38,7 @@ Finding ExamineConfiguration(const Context& context, const std::string& given, c
 }
 
 void AddChecks(std::vector<Finding>& findings, const std::string& of, const std::vector<postgres::Check>& checks) {
-  for (const postgres::Check& check : checks) {
-    const Health health = check.health == postgres::Check::Health::kGood      ? Health::kGood
-                          : check.health == postgres::Check::Health::kWarning ? Health::kWarning
-                                                                              : Health::kProblem;
-    findings.push_back({of + " " + check.name, health, check.found, check.remedy});
-  }
+  std::ranges::move(FindingsOf(of, checks), std::back_inserter(findings));
 }
 
 std::vector<Finding> Examine(const Context& context, const std::string& given) {

@@ -6,6 +6,7 @@
 #include <ostream>
 
 #include "apps/sightline/interrupt.h"
+#include "apps/sightline/migration/mark.h"
 #include "apps/sightline/server/server.h"
 
 namespace sightline::app {
@@ -38,6 +39,7 @@ Result<Exit> Up(Context& context, const std::string& file, std::int64_t threads,
   SL_ASSIGN_OR_RETURN(const auto from, ParseFrom(start));
   SL_ASSIGN_OR_RETURN(const Roles roles, ParseRoles(names));
   SL_ASSIGN_OR_RETURN(const config::Config config, context.LoadConfig(file));
+  SL_TRY(CheckNotMigrating(context.world, config));
   const InterruptScope interrupt;
   SL_ASSIGN_OR_RETURN(const std::unique_ptr<Server> server,
                       Server::Start(context, config, {.threads = static_cast<int>(threads), .from = from, .roles = roles}));

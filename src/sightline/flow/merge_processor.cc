@@ -352,6 +352,18 @@ Status MergeProcessor::LoadState(std::string_view bytes) {
   return {};
 }
 
+Status MergeProcessor::MoveOffsets(const OffsetMaps& maps, Partition) {
+  for (auto& [start, window] : windows_) {
+    for (auto& [partition, offset] : window.first_offset) {
+      const TopicPartition input{Plan::ResultsTopic(parent_.name), Partition(partition)};
+      const auto map = maps.find(input);
+      if (map == maps.end()) return Fail(ErrorKind::kCorruption, root_.name + " reads " + input.topic + ", which was not moved");
+      offset = map->second.RecordAt(Offset(offset)).value_or(map->second.PositionAt(Offset(offset))).value;
+    }
+  }
+  return {};
+}
+
 Status MergeProcessor::LoadDedupe(std::string_view run) {
   if (run.empty()) return {};
   return Fail(ErrorKind::kCorruption, "pipeline " + root_.name + " keeps no dedupe ids, and its snapshot names some");

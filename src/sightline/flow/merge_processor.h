@@ -44,6 +44,7 @@ class MergeProcessor final : public PartitionState {
   Status LoadState(std::string_view bytes) override;
   IdRun TakeDedupeDelta() override { return {}; }
   Status LoadDedupe(std::string_view run) override;
+  Status MoveOffsets(const OffsetMaps& maps, Partition partition) override;
   std::size_t open_windows() const { return windows_.size(); }
   std::size_t state_bytes() const { return bytes_; }
 

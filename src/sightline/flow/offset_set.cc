@@ -30,6 +30,21 @@ bool OffsetSet::Insert(const TopicPartition& partition, Offset offset) {
   return true;
 }
 
+OffsetSet OffsetSet::Moved(const OffsetMaps& maps) const {
+  OffsetSet moved;
+  for (const auto& [partition, ranges] : sets_) {
+    const auto map = maps.find(partition);
+    const TopicPartition gone{GoneTopic(partition.topic), partition.partition};
+    for (const auto& [begin, end] : ranges) {
+      for (Offset offset(begin); offset.value < end; offset += 1) {
+        const std::optional<Offset> there = map == maps.end() ? std::nullopt : map->second.RecordAt(offset);
+        moved.Insert(there ? partition : gone, there.value_or(offset));
+      }
+    }
+  }
+  return moved;
+}
+
 void OffsetSet::Save(ByteWriter& out) const {
   out.PutVarint(sets_.size());
   for (const auto& [partition, ranges] : sets_) {

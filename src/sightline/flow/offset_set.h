@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "sightline/base/bytes.h"
+#include "sightline/flow/offset_map.h"
 #include "sightline/model/ids.h"
 
 namespace sightline::flow {
@@ -17,6 +18,8 @@ class OffsetSet {
   bool Insert(const TopicPartition& partition, Offset offset);
   bool Contains(const TopicPartition& partition, Offset offset) const;
   std::uint64_t size() const { return size_; }
+  // The set after its topics were moved to another log. What is no longer there stays in it, under GoneTopic.
+  OffsetSet Moved(const OffsetMaps& maps) const;
 
   void Save(ByteWriter& out) const;
   // False when the bytes are no such set.

@@ -8,6 +8,7 @@
 #include "sightline/base/result.h"
 #include "sightline/flow/close_steps.h"
 #include "sightline/flow/commits/port.h"
+#include "sightline/flow/offset_map.h"
 #include "sightline/model/time.h"
 
 namespace sightline::flow {
@@ -57,6 +58,9 @@ class PartitionState {
   virtual Status LoadState(std::string_view bytes) = 0;
   virtual IdRun TakeDedupeDelta() = 0;
   virtual Status LoadDedupe(std::string_view run) = 0;
+  // The topics were moved to another log: the offsets in the state are those there from now on. `partition` is the input's. kCorruption when
+  // a map is missing.
+  virtual Status MoveOffsets(const OffsetMaps& maps, Partition partition) = 0;
   // Runs of so many bytes in all are going to be loaded.
   virtual void ExpectDedupe(std::uint64_t /*bytes*/) {}
 

@@ -136,6 +136,7 @@ class Processor final : public PartitionState {
   Status LoadState(std::string_view bytes) override;
   IdRun TakeDedupeDelta() override;
   Status LoadDedupe(std::string_view run) override;
+  Status MoveOffsets(const OffsetMaps& maps, Partition partition) override;
   void ExpectDedupe(std::uint64_t bytes) override;
 
  private:

@@ -129,6 +129,22 @@ Result<std::unique_ptr<Processor>> Processor::CountAnew(const std::set<std::int6
   }
 }
 
+Status Processor::MoveOffsets(const OffsetMaps& maps, Partition partition) {
+  const auto input = maps.find({dataset_.topic, partition});
+  if (input == maps.end()) {
+    return Fail(ErrorKind::kCorruption,
+                root_.name + " reads " + dataset_.topic + "/" + std::to_string(partition.value) + ", which was not moved");
+  }
+  const OffsetMap& map = input->second;
+  position_ = map.PositionAt(Offset(position_)).value;
+  // From a place that was gone before, nothing can be counted anew.
+  std::erase_if(marks_, [&](const Mark& mark) { return Offset(mark.position) < map.start(); });
+  for (Mark& mark : marks_) mark.position = map.PositionAt(Offset(mark.position)).value;
+  taken_ = taken_.Moved(maps);
+  refused_ = refused_.Moved(maps);
+  return {};
+}
+
 // As CountUnknown, for rows that enter no window of windows_.
 void Processor::CountUnknownRows(const Judged& piece) {
   const ColumnBatch& rows = piece.input.decoded->rows;

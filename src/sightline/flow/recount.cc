@@ -4,22 +4,43 @@
 
 #include "sightline/flow/commits/embedded/journal_commits.h"
 #include "sightline/flow/due_notes.h"
+#include "sightline/flow/merge_processor.h"
 #include "sightline/flow/processor.h"
 
 namespace sightline::flow {
 namespace {
 
-Result<std::optional<CommittedState>> Look(const TaskContext& context, int root, Partition partition) {
-  const PipelinePlan& pipeline = context.plan.pipelines[static_cast<std::size_t>(root)];
-  const bool merge = pipeline.kind == PipelineKind::kMerge;
+CommitPlace PlaceOf(const Plan& plan, int root, Partition partition) {
+  const PipelinePlan& pipeline = plan.pipelines[static_cast<std::size_t>(root)];
   CommitPlace place{.pipeline = pipeline.name,
                     .partition = partition,
                     .inputs = {},
-                    .topics = CommittedPartition::TopicsOf(context.plan, root, ""),
-                    .fingerprint = FamilyFingerprint(context.plan, root)};
-  if (!merge) place.inputs.push_back({context.plan.FindDataset(pipeline.from)->topic, partition});
+                    .topics = CommittedPartition::TopicsOf(plan, root, ""),
+                    .fingerprint = FamilyFingerprint(plan, root)};
+  if (pipeline.kind != PipelineKind::kMerge) {
+    place.inputs.push_back({plan.FindDataset(pipeline.from)->topic, partition});
+    return place;
+  }
+  const std::string& parent = plan.pipelines[static_cast<std::size_t>(pipeline.parent)].name;
+  for (Partition p(0); p.value < PartitionsOf(plan, pipeline.parent); ++p.value) {
+    place.inputs.push_back({Plan::ResultsTopic(parent), p});
+  }
+  return place;
+}
+
+Result<std::optional<CommittedState>> Look(const TaskContext& context, int root, Partition partition) {
   JournalCommitLogs journals(context.runtime, context.bus, context.directory);
-  return (context.commits != nullptr ? *context.commits : journals).Read(place);
+  return (context.commits != nullptr ? *context.commits : journals).Read(PlaceOf(context.plan, root, partition));
+}
+
+std::unexpected<Error> OtherPlan(const std::string& pipeline) {
+  return Fail(ErrorKind::kFailedPrecondition, pipeline +
+                                                  " was changed since its state was written: look with the configuration "
+                                                  "of then, or start it with up --from");
+}
+
+std::unexpected<Error> OtherTopics(const std::string& pipeline) {
+  return Fail(ErrorKind::kCorruption, pipeline + ": what was committed is of other topics");
 }
 
 // Feeds a processor in a snapshot's state with the input up to the newest commit.
@@ -151,16 +172,12 @@ Result<TaskStatus> Recount(const TaskContext& context, int root, Partition parti
     return status;
   }
   const Recovered* const recovered = &found->recovered;
-  if (recovered->other_plan) {
-    return Fail(ErrorKind::kFailedPrecondition, pipeline.name +
-                                                    " was changed since its state was written: look with the configuration "
-                                                    "of then, or start it with up --from");
-  }
+  if (recovered->other_plan) return OtherPlan(pipeline.name);
   SL_ASSIGN_OR_RETURN(const std::uint64_t seed, SeedOf(recovered->snapshot));
   Processor processor(context.plan, root, {.seed = seed, .live = nullptr, .only = {}});
   SL_TRY(LoadSnapshot(processor, *recovered, found->read_ids, context.versions));
-  if (recovered->last.inputs.size() != 1 || recovered->last.outputs.size() != processor.members().size() + 1)
-    return Fail(ErrorKind::kCorruption, pipeline.name + ": the journal was written for other topics");
+  const bool fits = recovered->last.inputs.size() == 1 && recovered->last.outputs.size() == processor.members().size() + 1;
+  if (!fits) return OtherTopics(pipeline.name);
   SL_TRY(Replay(context, root, partition, *recovered, processor).Run());
   status.counters = processor.counters();
   SetMembers(context.plan, processor, status);
@@ -168,6 +185,62 @@ Result<TaskStatus> Recount(const TaskContext& context, int root, Partition parti
   status.origin = recovered->snapshot.origin;
   status.watermark = processor.watermark().value;
   return status;
+}
+
+Result<std::optional<MovedState>> MoveState(const TaskContext& context, int root, Partition partition, const OffsetMaps& maps) {
+  const PipelinePlan& pipeline = context.plan.pipelines[static_cast<std::size_t>(root)];
+  SL_ASSIGN_OR_RETURN(std::optional<CommittedState> found, Look(context, root, partition));
+  if (!found) return std::optional<MovedState>();
+  Recovered& recovered = found->recovered;
+  if (recovered.other_plan) return OtherPlan(pipeline.name);
+  MovedState moved;
+  moved.place = PlaceOf(context.plan, root, partition);
+  const std::size_t inputs = moved.place.inputs.size();
+  const CommitPoint& point = recovered.snapshot.point;
+  if (point.inputs.size() != inputs || recovered.last.inputs.size() != inputs || recovered.snapshot.origin.inputs.size() != inputs ||
+      recovered.snapshot.topics != moved.place.topics || recovered.last.outputs.size() != moved.place.topics.size()) {
+    return OtherTopics(pipeline.name);
+  }
+  moved.id_runs = recovered.id_runs;
+  moved.read_ids = found->read_ids;
+  // Without input to be processed again the ids stay as they are.
+  if (point.inputs == recovered.last.inputs) recovered.id_runs.clear();
+  SL_ASSIGN_OR_RETURN(const std::uint64_t seed, SeedOf(recovered.snapshot));
+  std::unique_ptr<PartitionState> state;
+  if (pipeline.kind == PipelineKind::kMerge) {
+    if (point != recovered.last) return OtherTopics(pipeline.name);  // each of its commits is a snapshot
+    state = std::make_unique<MergeProcessor>(context.plan, root, static_cast<std::int32_t>(inputs));
+    SL_TRY(LoadSnapshot(*state, recovered, moved.read_ids, context.versions));
+  } else {
+    auto processor = std::make_unique<Processor>(context.plan, root, Processor::Options{.seed = seed, .live = nullptr, .only = {}});
+    SL_TRY(LoadSnapshot(*processor, recovered, moved.read_ids, context.versions));
+    SL_TRY(Replay(context, root, partition, recovered, *processor).Run());
+    moved.counters = processor->counters();
+    state = std::move(processor);
+  }
+  moved.new_ids = state->TakeDedupeDelta();
+  moved.watermark = state->watermark().value;
+  SL_TRY(state->MoveOffsets(maps, partition));
+  moved.snapshot.topics = moved.place.topics;
+  moved.snapshot.point.outputs = recovered.last.outputs;
+  moved.snapshot.origin.outputs = recovered.snapshot.origin.outputs;
+  for (std::size_t i = 0; i < inputs; ++i) {
+    const auto map = maps.find(moved.place.inputs[i]);
+    if (map == maps.end()) return Fail(ErrorKind::kCorruption, moved.place.inputs[i].topic + " was not moved");
+    moved.snapshot.point.inputs.push_back(map->second.PositionAt(Offset(recovered.last.inputs[i])).value);
+    moved.snapshot.origin.inputs.push_back(map->second.OriginAt(Offset(recovered.snapshot.origin.inputs[i])).value);
+  }
+  ByteWriter(moved.snapshot.state).Put(seed);
+  state->SaveState(moved.snapshot.state);
+  for (const auto& [name, table] : state->references()) moved.snapshot.references[name] = table->version();
+  return std::optional<MovedState>(std::move(moved));
+}
+
+Result<Counters> CountersOf(const Plan& plan, int root, const Snapshot& snapshot) {
+  SL_ASSIGN_OR_RETURN(const std::uint64_t seed, SeedOf(snapshot));
+  Processor processor(plan, root, {.seed = seed, .live = nullptr, .only = {}});
+  SL_TRY(processor.LoadState(std::string_view(snapshot.state).substr(sizeof(seed))));
+  return processor.counters();
 }
 
 }  // namespace sightline::flow

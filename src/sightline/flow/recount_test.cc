@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "sightline/bus/embedded/log_bus.h"
+#include "sightline/flow/merge_processor.h"
 #include "sightline/flow/testing/fixture.h"
 #include "sightline/runtime/simulated/simulated_clock.h"
 #include "sightline/runtime/simulated/simulated_file_system.h"
@@ -172,6 +173,123 @@ TEST_F(RecountTest, TheStateOfAnotherPlanIsNotCounted) {
   ASSERT_FALSE(status);
   EXPECT_EQ(status.error().kind, ErrorKind::kFailedPrecondition);
   EXPECT_THAT(status.error().message, HasSubstr("was changed since its state was written"));
+}
+
+// Every record of the task's topics at another offset, with a gap in the middle.
+OffsetMaps Elsewhere(bus::LogBus& bus) {
+  OffsetMaps maps;
+  const std::vector<std::string> topics = *bus.Topics();
+  for (const std::string& topic : topics) {
+    const bus::TopicInfo info = *bus.Describe(topic);
+    for (std::size_t p = 0; p < info.partitions.size(); ++p) {
+      const bus::TopicInfo::PartitionInfo& log = info.partitions[p];
+      OffsetMap map(log.start, Offset(0));
+      for (Offset at = log.start; at < log.end; at += 1) map.Add(at, Offset(at.value + 3 + (at.value > 60 ? 7 : 0)));
+      maps.emplace(TopicPartition{topic, Partition(static_cast<std::int32_t>(p))}, std::move(map));
+    }
+  }
+  return maps;
+}
+
+TEST_F(RecountTest, AStateMovesAsOfTheNewestCommitWithTheOffsetsOfTheOtherLog) {
+  TaskStatus said;
+  {
+    const auto task = OpenTask();
+    for (std::int64_t round = 0; round < 5; ++round) {
+      AppendRound(round);
+      Work(*task);
+    }
+    said = task->status();
+  }
+  const auto before = JournalFiles();
+  const OffsetMaps maps = Elsewhere(*bus_);
+  const auto moved = MoveState(context_, 0, Partition(0), maps);
+  ASSERT_TRUE(moved) << moved.error().message;
+  ASSERT_TRUE(*moved);
+  const MovedState& state = **moved;
+  EXPECT_EQ(JournalFiles(), before);
+  EXPECT_EQ(state.place.pipeline, "item_counts");
+  const OffsetMap& input = maps.at({"camera_events", Partition(0)});
+  EXPECT_EQ(state.snapshot.point.inputs, std::vector<std::int64_t>{input.PositionAt(Offset(said.positions[0])).value});
+  EXPECT_EQ(state.snapshot.origin.inputs, std::vector<std::int64_t>{0});
+  EXPECT_EQ(state.counters.verdicts, said.counters.verdicts);
+  EXPECT_EQ(state.watermark, said.watermark);
+  // No snapshot was taken after the first: all ids came with the input since.
+  EXPECT_FALSE(state.new_ids.bytes.empty());
+  const auto counters = CountersOf(*made_->plan, 0, state.snapshot);
+  ASSERT_TRUE(counters) << counters.error().message;
+  EXPECT_EQ(counters->verdicts, said.counters.verdicts);
+  // A processor in that state goes on: the ids are known to it.
+  Processor processor(*made_->plan, 0, {.seed = *SeedOf(state.snapshot), .live = nullptr, .only = {}});
+  ASSERT_TRUE(processor.LoadState(std::string_view(state.snapshot.state).substr(8)));
+  ASSERT_TRUE(processor.LoadDedupe(state.new_ids.bytes));
+  EXPECT_EQ(processor.dedupe_ids(), said.dedupe_ids);
+  std::string again;
+  processor.SaveState(again);
+  EXPECT_EQ(again, state.snapshot.state.substr(8));
+}
+
+TEST_F(RecountTest, AStateOfASnapshotMovesWithItsRunsOfIdsAsTheyAre) {
+  {
+    const auto task = OpenTask();
+    for (std::int64_t round = 0; round < 3; ++round) {
+      AppendRound(round);
+      Work(*task);
+      ASSERT_TRUE(task->Finish());
+    }
+  }
+  const auto moved = MoveState(context_, 0, Partition(0), Elsewhere(*bus_));
+  ASSERT_TRUE(moved) << moved.error().message;
+  ASSERT_TRUE(*moved);
+  EXPECT_TRUE((*moved)->new_ids.bytes.empty());
+  ASSERT_EQ((*moved)->id_runs.size(), 3U);
+  for (const KeptIdRun& run : (*moved)->id_runs) {
+    EXPECT_GT(run.forgotten_at, (*moved)->watermark);
+    std::uint64_t bytes = 0;
+    EXPECT_TRUE((*moved)->read_ids(run, [&](std::string_view of_run) -> Status {
+      bytes += of_run.size();
+      return {};
+    }));
+    EXPECT_EQ(bytes, run.bytes);
+  }
+}
+
+TEST_F(RecountTest, AMergeMovesWithThePlacesThatItsWindowsNeed) {
+  {
+    const auto task = OpenTask();
+    const auto merge = OpenMergeTask(context_, made_->plan->Find("top_items_overall"));
+    ASSERT_TRUE(merge) << merge.error().message;
+    for (std::int64_t round = 0; round < 5; ++round) {
+      AppendRound(round);
+      Work(*task);
+      Work(**merge);
+    }
+    ASSERT_TRUE((*merge)->Finish());
+  }
+  const OffsetMaps maps = Elsewhere(*bus_);
+  const int root = made_->plan->Find("top_items_overall");
+  const auto moved = MoveState(context_, root, Partition(0), maps);
+  ASSERT_TRUE(moved) << moved.error().message;
+  ASSERT_TRUE(*moved);
+  const TopicPartition input{Plan::ResultsTopic("item_counts"), Partition(0)};
+  EXPECT_EQ((*moved)->place.inputs, std::vector<TopicPartition>{input});
+  MergeProcessor there(*made_->plan, root, 1);
+  ASSERT_TRUE(there.LoadState(std::string_view((*moved)->snapshot.state).substr(8)));
+  const std::int64_t position = (*moved)->snapshot.point.inputs[0];
+  const std::int64_t needed = there.NeededFrom(Partition(0), position);
+  EXPECT_LT(needed, position) << "the newest windows are still kept";
+  EXPECT_GE(needed, 3) << "nothing lies before that in the other log";
+}
+
+TEST_F(RecountTest, WhatWasNotMovedIsSaid) {
+  {
+    const auto task = OpenTask();
+    AppendRound(0);
+    Work(*task);
+  }
+  const auto moved = MoveState(context_, 0, Partition(0), {});
+  ASSERT_FALSE(moved);
+  EXPECT_THAT(moved.error().message, HasSubstr("not moved"));
 }
 
 }  // namespace

@@ -6,6 +6,8 @@
 #include <utility>
 #include <vector>
 
+#include "sightline/base/bytes.h"
+
 namespace sightline::flow {
 namespace {
 
@@ -53,11 +55,12 @@ Result<std::uint64_t> ReferenceStore::NewestVersion(const std::string& name) {
 
 Result<ReferenceHandle> ReferenceStore::Add(const std::string& name, const Schema& schema, int key, ColumnBatch rows) {
   const std::lock_guard lock(mutex_);
+  SL_ASSIGN_OR_RETURN(const ReferenceHandle made, ReferenceTable::Make(name, 0, schema, key, std::move(rows)));
+  std::string bytes = made->Serialize();
   for (int overtaken = 0;; ++overtaken) {
     SL_ASSIGN_OR_RETURN(const auto versions, Versions(name));
     const std::uint64_t next = versions.empty() ? 1 : *versions.rbegin() + 1;
-    SL_ASSIGN_OR_RETURN(ReferenceHandle table, ReferenceTable::Make(name, next, schema, key, ColumnBatch(rows)));
-    const std::string bytes = table->Serialize();
+    StoreLe(bytes.data(), next);
     SL_ASSIGN_OR_RETURN(ReferenceHandle newest, NewestOf(name, schema, key, versions));
     if (newest != nullptr && SameRows(newest->Serialize(), bytes)) return newest;
     const Status put = Put(name, next, bytes);
@@ -67,8 +70,23 @@ Result<ReferenceHandle> ReferenceStore::Add(const std::string& name, const Schem
     for (const std::uint64_t old : versions) {
       if (old + kKept <= next) SL_TRY(Remove(name, old));
     }
-    return table;
+    return ReferenceTable::Deserialize(name, schema, key, std::move(bytes));
   }
+}
+
+Result<std::size_t> ReferenceStore::CopyTo(ReferenceStore& other, const std::string& name) {
+  const std::lock_guard lock(mutex_);
+  SL_ASSIGN_OR_RETURN(const auto versions, Versions(name));
+  for (const std::uint64_t version : versions) {
+    SL_ASSIGN_OR_RETURN(const std::string bytes, Read(name, version));
+    const Status put = other.Put(name, version, bytes);
+    if (!put && put.error().kind != ErrorKind::kAlreadyExists) return std::unexpected(put.error());
+    SL_ASSIGN_OR_RETURN(const std::string there, other.Read(name, version));
+    if (there == bytes) continue;
+    return Fail(ErrorKind::kAlreadyExists, "version " + std::to_string(version) + " of the reference " + name +
+                                               " is there with other rows: it belongs to another set-up");
+  }
+  return versions.size();
 }
 
 std::string FileReferenceStore::PathOf(const std::string& name, std::uint64_t version) const {

@@ -22,6 +22,9 @@ class ReferenceStore {
   Result<ReferenceHandle> Load(const std::string& name, const Schema& schema, int key, std::uint64_t version);
   // The newest version, or null when there is none.
   Result<ReferenceHandle> Newest(const std::string& name, const Schema& schema, int key);
+  // Puts every version that is kept here into another store, under its number; how many there are. kAlreadyExists when that store has other
+  // rows under one of the numbers. The same again changes nothing.
+  Result<std::size_t> CopyTo(ReferenceStore& other, const std::string& name);
   // Its number alone; 0 when there is none.
   Result<std::uint64_t> NewestVersion(const std::string& name);
 

@@ -36,6 +36,12 @@ constexpr std::array kNames = {
     std::string_view("statistics.apply.before_commit"),
     std::string_view("statistics.apply.after_commit"),
     std::string_view("statistics.sink.before_hold"),
+    std::string_view("migrate.marked"),
+    std::string_view("migrate.topic.copied"),
+    std::string_view("migrate.state.moved"),
+    std::string_view("migrate.results.copied"),
+    std::string_view("migrate.compared"),
+    std::string_view("migrate.done"),
 };
 
 Status UnknownName(std::string_view name) {

@@ -322,6 +322,11 @@ Result<std::vector<VerifyReport>> LogBus::Verify(const std::string& topic) {
   return reports;
 }
 
+Result<std::vector<RetryTable::Tag>> LogBus::Requests(const TopicPartition& name) const {
+  SL_ASSIGN_OR_RETURN(const auto partition, Find(name));
+  return partition->Requests();
+}
+
 Result<VerifyReport> LogBus::Repair(const TopicPartition& name) {
   SL_ASSIGN_OR_RETURN(const auto partition, Find(name));
   return partition->Repair();

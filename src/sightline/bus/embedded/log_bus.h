@@ -77,6 +77,8 @@ class LogBus final : public Bus {
   Result<std::vector<VerifyReport>> Verify(const std::string& topic);
   // Makes the readers of one partition go on behind whatever is damaged; the records lost count as dropped.
   Result<VerifyReport> Repair(const TopicPartition& partition);
+  // The requests that a partition remembers, so that one that is sent again is answered.
+  Result<std::vector<RetryTable::Tag>> Requests(const TopicPartition& partition) const;
   // What opening the log found in each partition.
   const std::vector<Recovered>& recovered() const { return recovered_; }
   std::vector<std::string> Groups() const { return groups_->Names(); }

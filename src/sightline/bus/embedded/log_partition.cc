@@ -330,6 +330,11 @@ RecoveryReport LogPartition::recovery() const {
   return log_->recovery();
 }
 
+std::vector<RetryTable::Tag> LogPartition::Requests() const {
+  const std::lock_guard lock(log_mutex_);
+  return log_->Requests();
+}
+
 Result<LogPlace> LogPartition::Locate(Offset offset) const {
   const std::lock_guard lock(log_mutex_);
   return log_->Locate(offset);

@@ -71,6 +71,7 @@ class LogPartition {
   TopicInfo::PartitionInfo Describe() const;
   const TopicPartition& name() const { return log_->name(); }
   RecoveryReport recovery() const;
+  std::vector<RetryTable::Tag> Requests() const;
   Result<LogPlace> Locate(Offset offset) const;
   std::optional<Skip> SkipAt(Offset offset) const;
   Status CheckPosition(Offset offset, std::optional<Epoch> epoch) const;

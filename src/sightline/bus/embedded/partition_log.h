@@ -110,6 +110,8 @@ class PartitionLog {
   const TopicPartition& name() const { return name_; }
   const TopicSpec& spec() const { return spec_; }
   const RecoveryReport& recovery() const { return recovery_; }
+  // Idempotency tags of the last 24 h, oldest first.
+  std::vector<RetryTable::Tag> Requests() const { return retries_.TagsFrom(Offset(0)); }
   const std::deque<SegmentPtr>& segments() const { return segments_; }
   const PartitionState& state() const { return state_; }
   Offset start() const { return Offset(start_.load(std::memory_order_acquire)); }

@@ -59,6 +59,7 @@ struct KeptIdRun {
   std::string path;
   std::uint64_t bytes = 0;
   std::uint32_t crc = 0;  // CRC-32C
+  std::int64_t forgotten_at = 0;  // as IdRun's
 };
 
 // What was found on opening: the newest snapshot, and what was committed after it.

@@ -83,7 +83,7 @@ Result<std::optional<Recovered>> Journal::ReadNewest(std::string& bytes) {
     return Fail(ErrorKind::kCorruption, JournalPath(number_) + " does not begin with a snapshot: the file is damaged; restore " +
                                             directory_ + " or start the pipeline anew with --from earliest");
   }
-  for (const RunFile& run : runs_) found.id_runs.push_back({RunPath(run.number), run.bytes, run.crc});
+  for (const RunFile& run : runs_) found.id_runs.push_back({RunPath(run.number), run.bytes, run.crc, run.forgotten_at});
   return std::optional<Recovered>(std::move(found));
 }
 
