@@ -102,7 +102,9 @@ Result<json> Http::Call(const char* method, const std::string& path, const std::
     curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body->c_str());
   }
   curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers.get());
+  const auto asked = std::chrono::steady_clock::now();
   const CURLcode code = curl_easy_perform(curl);
+  if (options_.waited_ns != nullptr) *options_.waited_ns += (std::chrono::steady_clock::now() - asked).count();
   const std::string where = what_ + " at " + options_.url;
   if (code != CURLE_OK) {
     const std::string why = where + ": " + (text[0] != '\0' ? text : curl_easy_strerror(code));

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -16,6 +18,8 @@ struct HttpOptions {
   std::string token;  // sent as a bearer token when not empty
   std::string ca;     // path of a PEM file; empty: the system's authorities
   std::chrono::milliseconds timeout{30'000};
+  // Gets the time that was spent waiting for answers on top; may be null. Must outlive the client.
+  std::atomic<std::int64_t>* waited_ns = nullptr;
 };
 
 // JSON over HTTP to one of Flink's REST services. Thread-safe: one call at a time. Errors: kUnavailable (no answer; retry is safe),

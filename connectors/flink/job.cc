@@ -205,6 +205,8 @@ class Compiler {
     rows.schema = after;
     rows.closed = true;
     rows.window = root.window;
+    rows.order = NamesOf(root.shape.schema, root.shape.group);
+    rows.order.insert(rows.order.end(), by.begin(), by.end());
   }
 
   // The pipeline's own columns, in order, under its own name: what all of its sinks read.

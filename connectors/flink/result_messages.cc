@@ -149,7 +149,8 @@ Status ResultMessages::TakeRows(std::string_view message, ResultHeader& header) 
   if (!value.contains("result_rows") || !value["result_rows"].is_array() || value["result_rows"].empty()) return Damaged(pipeline_.name, "has no rows", message);
   header.window_start = *start;
   header.window_end = *end;
-  header.revision = value.value("run", 0U);
+  if (!value.contains("run") || !value["run"].is_number_unsigned()) return Damaged(pipeline_.name, "says nothing of its run", message);
+  header.revision = value["run"].get<std::uint32_t>();
   header.state = header.revision == 0 ? ResultState::kFinal : ResultState::kCorrected;
   header.generation = pipeline_.fingerprint;
   const json& rows = value["result_rows"];

@@ -201,13 +201,21 @@ void RowsWriter::Rank(const std::string& pipeline, const flow::RankOp& op, const
   used.push_back(op.by);
   used.insert(used.end(), op.ties.begin(), op.ties.end());
   Need(pipeline, NamesOf(rows.schema, used), rows);
+  Need(pipeline, rows.order, rows);
   std::vector<std::string> within = {"window_start", "window_end"};
   for (const std::string& name : NamesOf(rows.schema, op.within)) within.push_back(Name(name));
   const Field& by = rows.schema.fields[static_cast<std::size_t>(op.by)];
   std::string order = Name(by.name) + " DESC" + (by.nullable ? " NULLS LAST" : "");
-  for (const int column : op.ties) {
-    const Field& tie = rows.schema.fields[static_cast<std::size_t>(column)];
-    order += ", " + Name(tie.name) + " ASC" + (tie.nullable ? " NULLS LAST" : "");
+  // Behind the ties that the plan names, rows keep the order that they came in; here nothing has one by itself.
+  std::vector<std::string> ties = NamesOf(rows.schema, op.ties);
+  ties.insert(ties.end(), rows.order.begin(), rows.order.end());
+  std::vector<std::string> done = NamesOf(rows.schema, op.within);
+  done.push_back(by.name);
+  for (const std::string& name : ties) {
+    if (std::ranges::find(done, name) != done.end() || rows.schema.Find(name) < 0) continue;
+    done.push_back(name);
+    const Field& tie = rows.schema.fields[static_cast<std::size_t>(rows.schema.Find(name))];
+    order += ", " + Name(name) + " ASC" + (tie.nullable ? " NULLS LAST" : "");
   }
   const std::string rank = Name(after.fields.back().name);
   Select select;
@@ -217,6 +225,8 @@ void RowsWriter::Rank(const std::string& pipeline, const flow::RankOp& op, const
                 "\n  FROM " + Name(rows.relation) + ")";
   select.where = {rank + " <= " + std::to_string(op.top)};
   View(pipeline, "_ranked", "Ties in byte order of the texts, as everywhere.", select.ToString(), rows);
+  rows.order = NamesOf(rows.schema, op.within);
+  rows.order.push_back(after.fields.back().name);
   rows.schema = after;
 }
 
@@ -270,6 +280,7 @@ void RowsWriter::Regroup(const std::string& pipeline, const flow::RegroupOp& op,
   select.from = Name(rows.relation);
   View(pipeline, "_summed", "", select.ToString(), rows);
   rows.pending.clear();  // nothing needed what they would have added
+  rows.order = NamesOf(rows.schema, op.by);
   rows.schema = after;
 }
 

@@ -24,6 +24,7 @@ struct Rows {
   std::vector<std::string> carried;    // columns besides: the time, the window, where the record lies
   std::vector<PendingJoin> pending;
   bool closed = false;                 // rows of windows
+  std::vector<std::string> order;      // columns in whose order rows of windows stand on our own engine
   WindowStep window;
 
   bool Lacks(const std::string& column) const;
