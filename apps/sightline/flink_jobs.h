@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <vector>
@@ -21,6 +22,7 @@ class FlinkJobs {
     FlinkJobRecord record;
     std::int64_t prepared_ms = 0;  // until the cluster had it: compiled, topics made, statements taken
     std::int64_t running_ms = 0;   // and until all its tasks ran
+    std::int64_t own_ms = 0;       // of that, without waiting for the gateway and the job manager
     std::string flink_version;
   };
   // kFailedPrecondition when a job that runs makes one of these results already.
@@ -37,12 +39,15 @@ class FlinkJobs {
   FlinkJobs(const World& world, const config::Config& config, const flow::Plan& plan, std::string gateway)
       : world_(world), config_(config), plan_(plan), gateway_url_(std::move(gateway)) {}
   Status Connect();
+  flink::HttpOptions HttpTo(const std::string& url);
+  std::function<void(std::chrono::milliseconds)> Sleeper();
   Status RefuseSecond(const FlinkSubmission& submission);
 
   const World& world_;
   const config::Config& config_;
   const flow::Plan& plan_;
   std::string gateway_url_;
+  std::atomic<std::int64_t> waited_ns_{0};  // for answers of Flink, and between two looks at it
   std::unique_ptr<kafka::KafkaBus> bus_;
   std::unique_ptr<flink::Cluster> cluster_;
 };

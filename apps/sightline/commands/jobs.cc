@@ -53,7 +53,8 @@ void PrintSubmitted(const Context& context, const FlinkJobs::Submitted& submitte
                                           {"state", "RUNNING"},
                                           {"flink", submitted.flink_version},
                                           {"submitted_ms", std::to_string(submitted.prepared_ms), CellKind::kNumber},
-                                          {"running_ms", std::to_string(submitted.running_ms), CellKind::kNumber}});
+                                          {"running_ms", std::to_string(submitted.running_ms), CellKind::kNumber},
+                                          {"own_ms", std::to_string(submitted.own_ms), CellKind::kNumber}});
 }
 
 Result<Exit> List(Context& context) {

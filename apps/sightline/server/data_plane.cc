@@ -12,6 +12,7 @@
 #include "apps/sightline/server/sharing.h"
 #include "apps/sightline/server/statistics_retention.h"
 #include "apps/sightline/statistics.h"
+#include "connectors/flink/home_task.h"
 #include "sightline/flow/recount.h"
 #include "sightline/runtime/random.h"
 
@@ -53,6 +54,9 @@ Status DataPlane::Start() {
   }
   if (settings_.roles.serve && settings_.live != nullptr) SL_TRY(FollowLive());
   if (kafka_ != nullptr) SL_TRY(StartMonitoring());
+  if (RunsOnFlink() && (settings_.roles.serve || settings_.roles.flow)) {
+    flink_ = std::make_unique<FlinkWatch>(*bus_, *settings_.config.drivers.flink, settings_.plan, settings_.log.For("flink"));
+  }
   watcher_ = std::thread([this] { Housekeep(); });
   return {};
 }
@@ -122,7 +126,29 @@ Status DataPlane::MakeTopics() {
   owned.segment_bytes = kOwnedSegmentBytes;
   owned.durability = bus::Durability::kOs;  // commits sync
   if (kafka_ != nullptr) SL_TRY(flow::EnsureEarlyTopics(*bus_, settings_.plan, {}));
+  SL_TRY(MakeFlinkTopics());
   return flow::EnsureOwnedTopics(*bus_, settings_.plan, owned);
+}
+
+bool DataPlane::RunsOnFlink() const {
+  return std::ranges::any_of(settings_.plan.pipelines, [](const flow::PipelinePlan& p) { return p.engine == PipelineEngine::kFlink; });
+}
+
+// Results come home by them, whether a job was submitted already or not.
+Status DataPlane::MakeFlinkTopics() {
+  for (std::size_t i = 0; i < settings_.plan.pipelines.size(); ++i) {
+    const flow::PipelinePlan& pipeline = settings_.plan.pipelines[i];
+    if (pipeline.engine != PipelineEngine::kFlink) continue;
+    bus::TopicSpec spec;
+    spec.name = flink::RowsTopic(pipeline.name);
+    spec.partitions = flow::PartitionsOf(settings_.plan, static_cast<int>(i));
+    spec.retain_time = pipeline.retain.topics;
+    SL_TRY(bus_->EnsureTopic(spec));
+    if (pipeline.parent >= 0) continue;
+    spec.name = flink::LateTopic(pipeline.name);
+    SL_TRY(bus_->EnsureTopic(spec));
+  }
+  return {};
 }
 
 // What pipelines work in, and what they have committed is looked at with.
@@ -162,6 +188,7 @@ Status DataPlane::StartEngine() {
   flow::Engine::Options options;
   options.threads = settings_.threads;
   options.all = kafka_ == nullptr;
+  options.open_home = flink::OpenHomeTask;
   const ops::Log log = settings_.log.For("flow");
   options.on_error = [log](const std::string& pipeline, std::int32_t partition, const Error& error) {
     log.Error("a task stopped and will be opened anew", {{"pipeline", pipeline}, {"partition", partition}, {"error", error.ToString()}});
@@ -266,6 +293,7 @@ std::map<std::pair<std::string, std::int32_t>, std::int64_t> DataPlane::InputEnd
   const flow::PipelinePlan* root = &pipeline;
   while (root->parent >= 0) root = &settings_.plan.pipelines[static_cast<std::size_t>(root->parent)];
   std::map<std::pair<std::string, std::int32_t>, std::int64_t> ends;
+  if (pipeline.engine == PipelineEngine::kFlink) return ends;  // it reads where nobody here sees
   const Result<bus::TopicInfo> info = bus_->Describe(settings_.plan.FindDataset(root->from)->topic);
   for (std::size_t p = 0; info && p < info->partitions.size(); ++p) {
     ends[{root->name, static_cast<std::int32_t>(p)}] = info->partitions[p].visible.value;
@@ -420,6 +448,7 @@ Status DataPlane::Stop() {
   if (watcher_.joinable()) watcher_.join();
   Status first;
   membership_.reset();
+  flink_.reset();
   live_tail_.reset();
   monitoring_.reset();
   if (engine_) first = engine_->Stop();

@@ -12,6 +12,7 @@
 #include "apps/sightline/objects.h"
 #include "apps/sightline/references.h"
 #include "apps/sightline/roles.h"
+#include "apps/sightline/server/flink_watch.h"
 #include "apps/sightline/server/monitoring.h"
 #include "connectors/kafka/membership.h"
 #include "connectors/kafka/transaction_commits.h"
@@ -61,6 +62,8 @@ class DataPlane {
   // What the pipelines on datasets have committed, from what is kept of it: for processes that share the work. Blocks.
   Result<std::vector<flow::TaskStatus>> Recount();
   std::map<std::string, postgres::FollowerStatus> followed() const;  // references, by name
+  // Null where no pipeline runs on Flink.
+  const FlinkWatch* flink() const { return flink_.get(); }
   // Null where no pipeline runs here.
   const flow::StateMemory* state_memory() const { return state_memory_.get(); }
   std::map<std::string, stores::ResultsSinkMetrics> sinks() const;  // by pipeline
@@ -78,6 +81,8 @@ class DataPlane {
   Status StartMonitoring();
   void ReportRecovery();
   Status MakeTopics();
+  bool RunsOnFlink() const;
+  Status MakeFlinkTopics();
   Status MakeContext();
   Status StartEngine();
   void StartSinks();
@@ -108,6 +113,7 @@ class DataPlane {
   std::unique_ptr<flow::LiveTailThread> live_tail_;
   std::map<std::string, std::unique_ptr<stores::ResultsSinkThread>> sinks_;
   std::unique_ptr<kafka::Membership> membership_;  // which partitions engine and sinks work on
+  std::unique_ptr<FlinkWatch> flink_;              // null: no pipeline runs there
   std::unique_ptr<Monitoring> monitoring_;         // null: nobody else works on them
   bool bus_reached_ = true;
   std::map<std::string, std::string> sink_errors_;   // what was said of each

@@ -73,9 +73,11 @@ serve::ServerStatus::Pipeline StatusSource::PipelineOf(const flow::PipelinePlan&
   std::array<std::uint64_t, kVerdicts> replayed{};
   serve::ServerStatus::Pipeline out;
   out.name = plan.name;
-  const flow::PipelinePlan& root = plan_.pipelines[static_cast<std::size_t>(plan.root)];
-  const bool is_root = plan.root == static_cast<int>(index);
-  const std::string input =
+  // What comes home from another engine comes by a topic and a task of its own.
+  const bool elsewhere = plan.engine != PipelineEngine::kFlow;
+  const flow::PipelinePlan& root = elsewhere ? plan : plan_.pipelines[static_cast<std::size_t>(plan.root)];
+  const bool is_root = elsewhere || plan.root == static_cast<int>(index);
+  const std::string input = elsewhere ? flink::RowsTopic(plan.name) :
       root.kind == flow::PipelineKind::kMerge ? flow::Plan::ResultsTopic(root.from) : plan_.FindDataset(root.from)->topic;
   const auto topic = topics.find(input);
   std::set<std::int32_t> worked_on;
@@ -111,8 +113,8 @@ serve::ServerStatus::Pipeline StatusSource::PipelineOf(const flow::PipelinePlan&
       out.state_bytes += task.state_bytes;
       out.commits += task.commits;
     }
-    for (std::size_t p = 0; p < task.positions.size(); ++p) {
-      const auto number = static_cast<std::size_t>(task.merge ? static_cast<std::int32_t>(p) : task.partition);
+    for (std::size_t p = 0; p < (elsewhere ? 1 : task.positions.size()); ++p) {
+      const auto number = static_cast<std::size_t>(task.merge && !elsewhere ? static_cast<std::int32_t>(p) : task.partition);
       serve::ServerStatus::PipelinePartition partition;
       partition.partition = static_cast<std::int32_t>(number);
       partition.offset = task.positions[p];
@@ -147,6 +149,30 @@ void StatusSource::AddRefusedAtIngest(const flow::PipelinePlan& plan, serve::Ser
   }
 }
 
+// What runs on Flink does not run unless its job does.
+void StatusSource::AddJob(const std::string& name, serve::ServerStatus::Pipeline& pipeline) {
+  const std::map<std::string, WatchedJob> jobs = plane_.flink()->jobs();
+  const auto job = jobs.find(name);
+  if (job == jobs.end()) return;
+  serve::ServerStatus::Job& out = pipeline.job.emplace();
+  out.engine = "flink";
+  out.id = job->second.record.job;
+  if (!job->second.error.empty()) {
+    pipeline.failed = true;
+    pipeline.error = job->second.error;
+  }
+  if (!job->second.health) return;
+  const flink::JobHealth& health = *job->second.health;
+  out.state = health.job.state;
+  out.restarts = health.restarts;
+  out.checkpoints = health.checkpoints;
+  out.checkpoints_failed = health.checkpoints_failed;
+  out.checkpoint_at = health.checkpoint_at_ms;
+  if (!health.failures.empty()) out.failure = health.failures.front().what;
+  pipeline.lag_records += health.lag_records.value_or(0);
+  pipeline.state_bytes += static_cast<std::uint64_t>(health.state_bytes);
+}
+
 serve::ServerStatus StatusSource::Gather() {
   serve::ServerStatus status;
   status.version = version_;
@@ -157,7 +183,7 @@ serve::ServerStatus StatusSource::Gather() {
   const std::vector<flow::TaskStatus> tasks = plane_.tasks();
   std::map<std::string, bus::TopicInfo> topics;
   for (const flow::PipelinePlan& pipeline : plan_.pipelines) {
-    const std::string input =
+    const std::string input = pipeline.engine != PipelineEngine::kFlow ? flink::RowsTopic(pipeline.name) :
         pipeline.kind == flow::PipelineKind::kRoot ? plan_.FindDataset(pipeline.from)->topic : flow::Plan::ResultsTopic(pipeline.from);
     if (topics.contains(input)) continue;
     if (Result<bus::TopicInfo> info = plane_.bus().Describe(input)) topics[input] = std::move(*info);
@@ -165,6 +191,7 @@ serve::ServerStatus StatusSource::Gather() {
   for (std::size_t i = 0; i < plan_.pipelines.size(); ++i) {
     const flow::PipelinePlan& plan = plan_.pipelines[i];
     serve::ServerStatus::Pipeline pipeline = PipelineOf(plan, i, tasks, topics);
+    if (plan.engine == PipelineEngine::kFlink && plane_.flink() != nullptr) AddJob(plan.name, pipeline);
     pipeline.rate_per_s = rates_[plan.name].Of(pipeline.in, now);
     pipeline.lag_ms =
         pipeline.rate_per_s > 0 ? static_cast<std::int64_t>(static_cast<double>(pipeline.lag_records) * 1000 / pipeline.rate_per_s) : 0;
@@ -225,6 +252,7 @@ void StatusSource::Collect(ops::Metrics::Sink& sink) {
     sink.CounterSample("sightline_reference_snapshots_total", "Times that a followed reference was read whole.", labels,
                        static_cast<double>(reference.snapshots));
   }
+  if (plane_.flink() != nullptr) plane_.flink()->Collect(sink, clock_);
   if (const flow::StateMemory* const memory = plane_.state_memory()) {
     sink.GaugeSample("sightline_state_memory_bytes", "Memory that the state of all pipelines takes, of state.memory_max.", {},
                      static_cast<double>(memory->memory_bytes()));

@@ -35,6 +35,7 @@ class StatusSource {
   void AddTopics(serve::ServerStatus& status);
   serve::ServerStatus::Pipeline PipelineOf(const flow::PipelinePlan& plan, std::size_t index, const std::vector<flow::TaskStatus>& tasks,
                                            const std::map<std::string, bus::TopicInfo>& topics);
+  void AddJob(const std::string& name, serve::ServerStatus::Pipeline& pipeline);
   void AddRefusedAtIngest(const flow::PipelinePlan& plan, serve::ServerStatus::Pipeline& pipeline);
 
   DataPlane& plane_;

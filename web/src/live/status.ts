@@ -4,8 +4,19 @@ import { computed, signal } from '@preact/signals';
 import { checkSession, session } from '../base/api';
 
 export type Verdicts = Record<string, number>;
+export interface JobStatus {
+  engine: string;
+  id: string;
+  state: string;
+  restarts: number;
+  checkpoints: number;
+  checkpoints_failed: number;
+  checkpoint_at: number | null;
+  failure: string;
+}
 export interface PipelineStatus {
   name: string;
+  job?: JobStatus;  // of a pipeline that runs on another engine
   state: string;
   error: string | null;
   in: number;

@@ -102,6 +102,15 @@ function Accounts({ pipeline }: { pipeline: PipelineStatus }) {
   );
 }
 
+// What the other engine says of the job that makes a pipeline's results.
+function jobNote(pipeline: PipelineStatus, now: number) {
+  const job = pipeline.job;
+  if (!job) return '';
+  const age = job.checkpoint_at === null ? 'no checkpoint yet' : `checkpoint ${formatDuration(Math.max(0, now - job.checkpoint_at))} ago`;
+  const failed = job.checkpoints_failed ? `, ${plural(job.checkpoints_failed, 'failed checkpoint')}` : '';
+  return `${job.engine}: ${(job.state || 'unknown').toLowerCase()}, ${age}, ${plural(job.restarts, 'restart')}${failed}${job.failure ? `; last failure: ${job.failure}` : ''}`;
+}
+
 function StateTag({ pipeline }: { pipeline: PipelineStatus }) {
   return <span class={`tag ${pipeline.state === 'running' ? 'tag-final' : pipeline.state === 'failed' ? 'tag-bad' : ''}`} title={pipeline.error ?? ''}>{pipeline.state}</span>;
 }
@@ -117,7 +126,7 @@ function Pipelines({ now }: { now: Status }) {
             {now.pipelines.map((p) => (
               <tr key={p.name} class={p.name === chosen ? 'is-chosen' : ''}>
                 <td><button type="button" class="link" aria-pressed={p.name === chosen} title="Show its partitions" onClick={() => setParams({ pipeline: p.name })}>{p.name}</button></td>
-                <td><StateTag pipeline={p} /></td>
+                <td><StateTag pipeline={p} />{p.job && <small class="job-note" title={p.job.id}> {jobNote(p, now.now)}</small>}</td>
                 <td class="num">{formatRate(p.rate_per_s)}</td><td class="num">{formatCount(p.in)}</td><td class="num">{formatCount(p.results)}</td>
                 <td class="num">{formatDuration(p.lag_ms)}</td><td class="num"><When ms={p.watermark} part="seconds" /></td><td class="num">{formatCount(p.open_windows)}</td>
                 <td class="num">{formatBytes(p.state_bytes)}</td><td class="num">{formatCount(p.commits)}</td>
