@@ -226,7 +226,7 @@ INSTANTIATE_TEST_SUITE_P(
             R"(conf/c.yaml:17:22: pipelines.counts.steps[2].dedupe.by: the key [id] does not determine "place", by which events is partitioned: equal ones could lie in two partitions; add place, or say in datasets.events what they determine: `determines: {id: [place]}`)"},
         BadCase{
             "GroupOverPartitions", "by: [place, item]", "by: [item]",
-            R"(conf/c.yaml:19:25: pipelines.counts.steps[4].aggregate.by: the group [item] does not determine "place", by which events is partitioned: equal ones could lie in two partitions; add place, or say in datasets.events what they determine: `determines: {item: [place]}`; groups over all partitions belong in a second pipeline `from: counts`, or use `--engine flink`)"},
+            R"(conf/c.yaml:19:25: pipelines.counts.steps[4].aggregate.by: the group [item] does not determine "place", by which events is partitioned: equal ones could lie in two partitions; add place, or say in datasets.events what they determine: `determines: {item: [place]}`; groups over all partitions belong in a second pipeline `from: counts`, or run it on Flink (`engine: flink`))"},
         BadCase{"SlidingByHalves", "every: 5s", "every: 7s",
                 "conf/c.yaml:18:27: pipelines.counts.steps[3].window: 1m is not a multiple of `every`, 7s"},
         BadCase{"NoWindowSize", "{sliding: 60s, every: 5s, allowed_lateness: 10s}", "{allowed_lateness: 10s}",

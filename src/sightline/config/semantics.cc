@@ -441,11 +441,12 @@ void Semantics::CheckGroup(const PipelineSpec& pipeline, const std::string& path
   if (in_a_cycle_.contains(pipeline.name) || columns.empty()) return;
   const DatasetConfig* dataset = config_.RootOf(pipeline);
   if (dataset == nullptr || !partitioned_.contains(dataset->name)) return;
+  if (pipeline.engine == PipelineEngine::kFlink) return;  // shuffles are what it is for
   if (Contains(dataset->Determined(columns), dataset->partition_by)) return;
   std::string meant = "add " + dataset->partition_by + ", or say in datasets." + dataset->name + " what they determine: `determines: {" +
                       columns[0] + ": [" + dataset->partition_by + "]}`";
   if (config_.FindDataset(pipeline.from) != nullptr && what == "the group")
-    meant += "; groups over all partitions belong in a second pipeline `from: " + pipeline.name + "`, or use `--engine flink`";
+    meant += "; groups over all partitions belong in a second pipeline `from: " + pipeline.name + "`, or run it on Flink (`engine: flink`)";
   Report(path,
          std::string(what) + " [" + List(columns) + "] does not determine " + Quoted(dataset->partition_by) + ", by which " +
              dataset->name + " is partitioned: equal ones could lie in two partitions",

@@ -200,7 +200,7 @@ void PipelineCompiler::Dedupe(const DedupeStep& step) {
   for (const std::string& name : step.by) op.by.push_back(Column(name, "dedupe"));
   if (failed_) return;
   if (op.by.empty()) return Problem("dedupe: `by` names no column");
-  if (!DeterminesPartition(step.by)) {
+  if (!DeterminesPartition(step.by) && !Shuffles()) {
     return Problem("dedupe by " + Join(step.by) + " does not determine the partition (" +
                    dataset_->contract->schema.fields[static_cast<std::size_t>(dataset_->partition_by)].name +
                    "): add that field, or declare in the dataset that one of these implies it");
@@ -364,11 +364,11 @@ void PipelineCompiler::RootAggregate(const AggregateStep& step) {
     if (failed_) return;
   }
   if (step.by.size() > 60) return Problem("aggregate: at most 60 columns in `by`");
-  if (!DeterminesPartition(step.by)) {
+  if (!DeterminesPartition(step.by) && !Shuffles()) {
     return Problem("aggregate by " + Join(step.by) + " leaves out " +
                    dataset_->contract->schema.fields[static_cast<std::size_t>(dataset_->partition_by)].name +
                    ", by which the dataset is partitioned, so that its groups would need a shuffle: aggregate by it here and over all "
-                   "of it in a second pipeline on this one's results, or use `--engine flink`");
+                   "of it in a second pipeline on this one's results, or run it on Flink (`engine: flink`)");
   }
   canonical_ += "by " + Join(step.by) + "\n";
   out_.aggregates = Aggregates(step);
@@ -438,7 +438,7 @@ void PipelineCompiler::Finish(int index) {
     if (!windowed_ || !aggregated_) {
       return Problem("a pipeline that reads a dataset needs a window and an aggregate");
     }
-    if (!keeps_partition_) {
+    if (!keeps_partition_ && !Shuffles()) {
       return Problem("this rank or aggregate leaves out the partition's field: put it into a second pipeline that reads " + spec_.name);
     }
   } else {

@@ -47,6 +47,7 @@ class PipelineCompiler {
   void PushClose(CloseOp op);
   bool Closing() const;  // are we behind the window, where rows of closed windows are worked on?
   bool DeterminesPartition(const std::vector<std::string>& names) const;
+  bool Shuffles() const { return out_.engine == PipelineEngine::kFlink; }  // groups may lie in several partitions
 
   const Plan& plan_;
   const PipelineSpec& spec_;
