@@ -4,6 +4,7 @@ from .bounded import DUCKDB, LIMIT
 from .cluster import KAFKA_LATENCY, TAKEOVER
 from .counting import SLIDING
 from .dedupe import DEDUPE
+from .flink_plan import FLINK_PLAN, FLINK_SUBMIT
 from .from_kafka import KAFKA_FLINK
 from .from_log import FLINK_SECTION
 from .kafka_read import KAFKA_READ
@@ -15,5 +16,5 @@ from .second_pipeline import SECOND
 
 SECTIONS = {section.figure["name"]: section
             for section in (LIMIT, DUCKDB, FLINK_SECTION, SECOND, SLIDING, DEDUPE, LATENCY, APPEND, RESTART, CLIENTS_SECTION, S3,
-                            S3_BOTO3, KAFKA_READ, KAFKA_FLINK, KAFKA_LATENCY, TAKEOVER,
+                            S3_BOTO3, FLINK_PLAN, FLINK_SUBMIT, KAFKA_READ, KAFKA_FLINK, KAFKA_LATENCY, TAKEOVER,
                             POSTGRES)}

@@ -1,9 +1,12 @@
 #!/usr/bin/env python3
-"""The job of the preset top-items as Flink SQL from a Kafka topic: flink_top_items.py GATEWAY REST BROKER TOPIC PARTITIONS DIRECTORY
+"""The job of the preset top-items as Flink SQL from a Kafka topic: flink_top_items.py GATEWAY REST BROKER TOPIC PARTITIONS DIRECTORY [PLAN]
 
 Exactly once: checkpoints every second, and results as CSV files that a checkpoint commits, in DIRECTORY. Watermarks are taken event by event,
 with as many source tasks as partitions. The topic is read from its beginning to the end that it has now. Prints {"version", "seconds"},
 the seconds from the job's start to its end by Flink's own clock.
+
+With PLAN, the text that `sightline plan --engine flink` printed, its statements take the place of the query that is written here, with the same settings,
+reading to the same end and with the same files as its sink. PLAN may be "late": the query that is written here, with the rule for late records in it.
 """
 import json
 import sys
@@ -51,6 +54,25 @@ where item_rank <= 10
 """
 
 
+# The rule for late records: by the partition's watermark, before the deduplication, acted upon behind it.
+LATE = JOB.replace("""    select *, row_number()""", """    select *, row_number()""").replace("from events\n", """from (select *,
+      coalesce(current_watermark(event_time) >= to_timestamp_ltz(timestamp_detected - mod(timestamp_detected, 60000) + 59999, 3), false) as is_late
+      from events)
+""").replace("where copy = 1)", "where copy = 1 and not is_late)")
+FROM_PLAN = """
+insert into top_items select window_start, geographical_location_oid, item_name, item_count, `rank` from planned_top_items
+"""
+
+
+def planned(path):
+    """The views of a plan and its source, which reads to the end that the topic has now; the plan's own sinks are left out."""
+    text = "\n".join(line for line in open(path, encoding="utf-8").read().splitlines() if not line.startswith("--"))
+    statements = [statement.strip() for statement in text.split(";\n")]
+    kept = [s for s in statements if s.startswith("CREATE TEMPORARY VIEW") or (s.startswith("CREATE TEMPORARY TABLE camera_events"))]
+    kept = [s.replace("'scan.startup.mode'", "'scan.bounded.mode' = 'latest-offset',\n  'scan.startup.mode'") for s in kept]
+    return [s.replace("CREATE TEMPORARY VIEW top_items AS", "CREATE TEMPORARY VIEW planned_top_items AS") for s in kept]
+
+
 def call(url, body=None):
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
@@ -71,11 +93,15 @@ class Session:
         return call(f"{operation}/result/0")
 
 
-def main(gateway, rest, broker, topic, partitions, directory):
+def main(gateway, rest, broker, topic, partitions, directory, plan=""):
     session = Session(gateway, PROPERTIES | {"parallelism.default": partitions})
-    session.sql(SOURCE.format(topic=topic, broker=broker))
+    if plan not in ("", "late"):
+        for statement in planned(plan):
+            session.sql(statement)
+    else:
+        session.sql(SOURCE.format(topic=topic, broker=broker))
     session.sql(SINK.format(directory=directory))
-    result = session.sql(JOB)
+    result = session.sql({"": JOB, "late": LATE}.get(plan, FROM_PLAN))
     job = result.get("jobID") or result["results"]["data"][0]["fields"][0]
     while (state := call(f"{rest}/jobs/{job}"))["state"] not in ("FINISHED", "FAILED", "CANCELED"):
         time.sleep(0.1)
@@ -85,6 +111,6 @@ def main(gateway, rest, broker, topic, partitions, directory):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 7:
+    if len(sys.argv) not in (7, 8):
         sys.exit(__doc__)
     main(*sys.argv[1:])
