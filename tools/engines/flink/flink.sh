@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Apache Flink 2.3.0, one job manager, one task manager and the SQL gateway: flink.sh install|start|stop|status|wipe
+# Apache Flink 2.3.0, one job manager, one task manager and the SQL gateway: flink.sh install|start|stop|status|kill-taskmanager|start-taskmanager|wipe
 # The distribution is put together from the Python packages (scripts and jars) and two jars from Maven.
-# FLINK_REST_PORT (18081), FLINK_GATEWAY_PORT (18083), FLINK_TM_MEM (6g), FLINK_JM_MEM (1g), FLINK_SLOTS (2).
+# FLINK_REST_PORT (18081), FLINK_GATEWAY_PORT (18083), FLINK_TM_MEM (6g), FLINK_JM_MEM (1g), FLINK_SLOTS (8).
 set -euo pipefail
 engine=flink
 here=$(cd "$(dirname "$(readlink -f "$0")")" && pwd)
@@ -53,7 +53,7 @@ blob: {{server: {{port: "{port + 2}"}}}}
 taskmanager:
   bind-host: $host
   host: $host
-  numberOfTaskSlots: ${FLINK_SLOTS:-2}
+  numberOfTaskSlots: ${FLINK_SLOTS:-8}
   memory: {{process: {{size: ${FLINK_TM_MEM:-6g}}}}}
   rpc: {{port: "{port + 3}"}}
   data: {{port: {port + 4}}}
@@ -83,6 +83,8 @@ case ${1:-} in
   start) start ;;
   stop) for part in gateway taskmanager jobmanager; do end "$part"; done ;;
   status) alive jobmanager && alive taskmanager && alive gateway && echo running || { echo stopped; exit 1; } ;;
+  kill-taskmanager) slay taskmanager ;;
+  start-taskmanager) alive taskmanager || spawn taskmanager "$dist/bin/taskmanager.sh" start-foreground ;;
   wipe) ! alive jobmanager || die "stop it first"; rm -rf "$run" ;;
-  *) echo "usage: flink.sh install|start|stop|status|wipe" >&2; exit 2 ;;
+  *) echo "usage: flink.sh install|start|stop|status|kill-taskmanager|start-taskmanager|wipe" >&2; exit 2 ;;
 esac
