@@ -13,6 +13,8 @@
 #include <boost/beast/ssl.hpp>
 #include <nlohmann/json.hpp>
 
+#include "sightline/base/text.h"
+
 namespace sightline::app {
 namespace {
 
@@ -72,13 +74,15 @@ struct Client::Impl {
   beast::flat_buffer buffer;
   bool connected = false;
   bool fresh = false;  // nothing was answered on this connection yet
+  std::chrono::milliseconds waited{0};  // the longest that the last operation might take
 
   beast::tcp_stream& tcp() { return secure ? beast::get_lowest_layer(*secure) : *plain; }
 
   template <typename Start>
-  beast::error_code Wait(Start start) {
+  beast::error_code Wait(std::chrono::milliseconds time_max, Start start) {
     beast::error_code result = asio::error::operation_aborted;
-    tcp().expires_after(options.time_max);
+    waited = time_max;
+    tcp().expires_after(time_max);
     start([&result](const beast::error_code& error, auto...) { result = error; });
     io.restart();
     io.run();
@@ -88,8 +92,7 @@ struct Client::Impl {
   std::unexpected<Error> Broken(const std::string& what, const beast::error_code& error) {
     Close();
     if (error == beast::error::timeout) {
-      return Fail(ErrorKind::kDeadlineExceeded,
-                  options.url + ": " + what + " took longer than " + std::to_string(options.time_max.count() / 1000) + " s");
+      return Fail(ErrorKind::kDeadlineExceeded, options.url + ": " + what + " took longer than " + FormatDuration(waited));
     }
     return Fail(ErrorKind::kUnavailable, options.url + ": " + what + " failed: " + error.message());
   }
@@ -117,14 +120,14 @@ struct Client::Impl {
     beast::error_code error;
     const auto endpoints = resolver.resolve(address.host, address.port, error);
     if (error) return Broken("looking up " + address.host, error);
-    error = Wait([&](auto done) { tcp().async_connect(endpoints, std::move(done)); });
+    error = Wait(options.time_max, [&](auto done) { tcp().async_connect(endpoints, std::move(done)); });
     if (error) {
       Close();
       return Fail(ErrorKind::kUnavailable, "no server answers at " + options.url + ": " + error.message());
     }
     tcp().socket().set_option(asio::ip::tcp::no_delay(true), error);
     if (secure) {
-      error = Wait([&](auto done) { secure->async_handshake(asio::ssl::stream_base::client, std::move(done)); });
+      error = Wait(options.time_max, [&](auto done) { secure->async_handshake(asio::ssl::stream_base::client, std::move(done)); });
       if (error) return Broken("the TLS handshake (SIGHTLINE_CA_FILE names further authorities to trust)", error);
     }
     connected = true;
@@ -142,7 +145,7 @@ struct Client::Impl {
     for (const auto& [name, value] : request.headers) message.set(name, value);
     message.body() = beast::span<const char>(request.body.data(), request.body.size());
     message.prepare_payload();
-    const beast::error_code error = Wait([&](auto done) {
+    const beast::error_code error = Wait(options.time_max, [&](auto done) {
       if (secure) {
         http::async_write(*secure, message, std::move(done));
       } else {
@@ -153,11 +156,11 @@ struct Client::Impl {
     return {};
   }
 
-  Result<HttpResponse> Receive() {
+  Result<HttpResponse> Receive(std::chrono::milliseconds time_max) {
     if (!connected) return Fail(ErrorKind::kUnavailable, options.url + ": the connection is closed");
     http::response_parser<http::string_body> parser;
     parser.body_limit(options.answer_bytes_max);
-    const beast::error_code error = Wait([&](auto done) {
+    const beast::error_code error = Wait(time_max, [&](auto done) {
       if (secure) {
         http::async_read(*secure, buffer, parser, std::move(done));
       } else {
@@ -186,7 +189,7 @@ Client::Client(Client&&) noexcept = default;
 Client& Client::operator=(Client&&) noexcept = default;
 const std::string& Client::url() const { return impl_->options.url; }
 Status Client::Send(const HttpRequest& request) { return impl_->Send(request); }
-Result<HttpResponse> Client::Receive() { return impl_->Receive(); }
+Result<HttpResponse> Client::Receive() { return impl_->Receive(impl_->options.time_max); }
 void Client::Disconnect() { impl_->Close(); }
 
 Result<Client> Client::Make(Options options) {
@@ -222,12 +225,13 @@ Result<Client> Client::Find(const Context& context, const std::string& url) {
 
 Result<HttpResponse> Client::Ask(const HttpRequest& request) {
   const bool kept = impl_->connected;
+  const std::chrono::milliseconds time_max = request.answer_time_max.value_or(impl_->options.time_max);
   Status sent = impl_->Send(request);
-  Result<HttpResponse> answer = sent ? impl_->Receive() : Result<HttpResponse>(std::unexpected(sent.error()));
+  Result<HttpResponse> answer = sent ? impl_->Receive(time_max) : Result<HttpResponse>(std::unexpected(sent.error()));
   // A server may close a connection that was quiet; that nobody answered there says nothing yet.
   if (answer || !kept || answer.error().kind != ErrorKind::kUnavailable) return answer;
   SL_TRY(impl_->Send(request));
-  return impl_->Receive();
+  return impl_->Receive(time_max);
 }
 
 Result<HttpResponse> Client::AskForSuccess(const HttpRequest& request) {

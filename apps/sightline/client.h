@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -28,11 +29,15 @@ Status RemoveServerFile(runtime::FileSystem& files, const std::string& data);
 // SIGHTLINE_TOKEN, else <data>/admin.token; "" when there is neither.
 Result<std::string> FindToken(const World& world, const std::string& data);
 
+// For the answer to what reads the whole log, or asks a question of the user's own: whoever waits sees that it goes on.
+inline constexpr std::chrono::milliseconds kLongAnswer = std::chrono::hours(2);
+
 struct HttpRequest {
   std::string method = "GET";
   std::string target = "/";  // "/v1/status"
   std::vector<std::pair<std::string, std::string>> headers = {};
   std::string_view body = {};
+  std::optional<std::chrono::milliseconds> answer_time_max = std::nullopt;  // by Ask; else the client's time_max
 };
 struct HttpResponse {
   int status = 0;

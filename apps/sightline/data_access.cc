@@ -1,5 +1,7 @@
 #include "apps/sightline/data_access.h"
 
+#include "apps/sightline/progress.h"
+
 namespace sightline::app {
 namespace {
 
@@ -12,7 +14,7 @@ bool Answers(Client& client) {
 }  // namespace
 
 Result<DataAccess> DataAccess::Open(const Context& context, OfflineData::Needs needs) {
-  DataAccess access;
+  DataAccess access(context);
   SL_ASSIGN_OR_RETURN(access.data_, context.DataDirectory());
   const auto server = FindServer(context.world, access.data_);
   if (!server && server.error().kind != ErrorKind::kNotFound) return std::unexpected(server.error());
@@ -37,6 +39,7 @@ Result<DataAccess> DataAccess::Open(const Context& context, OfflineData::Needs n
 }
 
 Result<std::string> DataAccess::Ask(const HttpRequest& request) {
+  const Working working(*context_);
   if (client_) {
     SL_ASSIGN_OR_RETURN(HttpResponse response, client_->AskForSuccess(request));
     return std::move(response.body);

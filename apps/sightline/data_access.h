@@ -16,14 +16,15 @@ class DataAccess {
   DataAccess(DataAccess&&) noexcept = default;
   DataAccess& operator=(DataAccess&&) noexcept = default;
 
-  // The body of a 2xx answer; any other is an error of the kind that its status means.
+  // The body of a 2xx answer; any other is an error of the kind that its status means. What takes long is seen to go on.
   Result<std::string> Ask(const HttpRequest& request);
   // Null while a server owns the directory.
   OfflineData* offline() { return offline_.get(); }
   const std::string& data() const { return data_; }
 
  private:
-  DataAccess() = default;
+  explicit DataAccess(const Context& context) : context_(&context) {}
+  const Context* context_;
   std::string data_;
   std::unique_ptr<Client> client_;
   std::unique_ptr<OfflineData> offline_;

@@ -19,11 +19,13 @@
 // from the framework: an error returned by Run is printed and ends with Exit::kFailed. Print rows and fields by output.h, show
 // progress of whatever may take over a second by progress.h, and speak to a running server by client.h.
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <functional>
 #include <iosfwd>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -43,6 +45,12 @@ enum class Need : std::uint8_t { kOptional, kRequired };
 // Where a command stands in the help.
 enum class Group : std::uint8_t { kRun, kConfigure, kData, kAbout };
 
+// What several threads share that show on stderr how far something is (progress.h).
+struct ProgressLine {
+  std::mutex mutex;  // while something is written
+  std::atomic<std::int64_t> moved_ns{INT64_MIN / 2};  // when a measured progress last went on
+};
+
 // The world the command line runs in: the real one in main.cc, another in tests.
 struct World {
   runtime::Clock& clock;
@@ -54,6 +62,7 @@ struct World {
   bool err_is_terminal = false;
   std::function<std::optional<std::string>(const std::string&)> environment;
   std::function<void(std::chrono::milliseconds)> sleep;
+  ProgressLine progress = {};
 };
 
 // What a command runs in.

@@ -1,5 +1,7 @@
 #include "apps/sightline/framework.h"
 
+#include <thread>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -171,6 +173,37 @@ TEST_F(FrameworkTest, ProgressIsSilentForASecondThenSpeaksEveryFive) {
   at(3, 900);
   at(6.5, 1300);
   EXPECT_EQ(test_.err.str(), "sending: 500 events, 25 %, 5s left, 333/s\nsending: 1,300 events, 65 %, 4s left, 200/s\n");
+}
+
+TEST_F(FrameworkTest, WhatHasNoMeasureSaysThatTimePasses) {
+  test_.world.err_is_terminal = true;
+  const Context context(test_.world);
+  const auto shown = [&] {
+    const std::lock_guard lock(test_.world.progress.mutex);
+    return test_.err.str();
+  };
+  {
+    const Working working(context, "auditing");
+    test_.clock.ns += 3'200'000'000;
+    while (shown().empty()) std::this_thread::yield();
+    EXPECT_EQ(shown(), "\rauditing, 3 s\033[K");
+    // A measure that goes on says more.
+    Progress progress(context, "recounting", "partitions", 8);
+    progress.Update(0);
+    test_.clock.ns += 1'500'000'000;
+    progress.Update(1);
+    const std::size_t before = shown().size();
+    test_.clock.ns += 1'500'000'000;
+    std::this_thread::sleep_for(std::chrono::milliseconds(250));
+    EXPECT_EQ(shown().substr(before), "");
+  }
+  EXPECT_TRUE(test_.err.str().ends_with("\r\033[K"));
+  // Less than a second is not worth a word.
+  test_.err.str("");
+  {
+    const Working quick(context);
+  }
+  EXPECT_EQ(test_.err.str(), "");
 }
 
 TEST(DisplayWidths, OfWideAndCombiningCharacters) {

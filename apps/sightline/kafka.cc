@@ -1,5 +1,8 @@
 #include "apps/sightline/kafka.h"
 
+#include <algorithm>
+#include <iterator>
+
 #include "connectors/kafka/examination.h"
 #include "connectors/registry/client.h"
 #include "sightline/model/dead_letter.h"
@@ -76,8 +79,13 @@ std::vector<Finding> ExamineKafkaBus(const config::Config& config, const World& 
     topics.push_back(std::move(letters));
   }
   const ops::Log silent(world.clock, ops::LogLevel::kError, [](std::string_view) {});
+  const kafka::KafkaBusOptions options = KafkaOptions(config.drivers.bus, silent);
+  std::vector<kafka::Looked> all = kafka::ExamineKafka(options, topics, world.clock);
+  for (const config::DatasetConfig& dataset : config.datasets) {
+    if (dataset.gate) std::ranges::move(kafka::ExamineOthers(options, dataset.gate->from), std::back_inserter(all));
+  }
   std::vector<Finding> findings;
-  for (kafka::Looked& looked : kafka::ExamineKafka(KafkaOptions(config.drivers.bus, silent), topics, world.clock)) {
+  for (kafka::Looked& looked : all) {
     const Health health = looked.state == kafka::Looked::State::kGood      ? Health::kGood
                           : looked.state == kafka::Looked::State::kWarning ? Health::kWarning
                                                                            : Health::kProblem;

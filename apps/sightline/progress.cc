@@ -13,13 +13,18 @@ namespace {
 constexpr std::int64_t kSecondNs = 1'000'000'000;
 constexpr std::int64_t kTerminalEveryNs = kSecondNs / 10;
 constexpr std::int64_t kPlainEveryNs = 5 * kSecondNs;
+constexpr std::int64_t kMovesWithinNs = 2 * kSecondNs;
+constexpr auto kLook = std::chrono::milliseconds(100);
+constexpr const char* kClear = "\r\033[K";
 }  // namespace
 
 Progress::Progress(const Context& context, std::string doing, std::string unit, std::uint64_t total)
     : context_(context), doing_(std::move(doing)), unit_(std::move(unit)), total_(total), started_ns_(context.world.clock.MonotonicNs()) {}
 
 Progress::~Progress() {
-  if (line_is_open_) context_.err() << "\r\033[K" << std::flush;
+  if (!line_is_open_) return;
+  const std::lock_guard lock(context_.world.progress.mutex);
+  context_.err() << kClear << std::flush;
 }
 
 double Progress::seconds() const {
@@ -43,15 +48,52 @@ std::string Progress::Line(std::uint64_t done, std::optional<double> fraction) c
 
 void Progress::Update(std::uint64_t done, std::optional<double> fraction) {
   const std::int64_t now = context_.world.clock.MonotonicNs();
+  context_.world.progress.moved_ns = now;
   if (now - started_ns_ < kSecondNs) return;
   const bool terminal = context_.world.err_is_terminal;
   if (shown_ns_ != 0 && now - shown_ns_ < (terminal ? kTerminalEveryNs : kPlainEveryNs)) return;
   shown_ns_ = now;
+  const std::lock_guard lock(context_.world.progress.mutex);
   if (terminal) {
     context_.err() << "\r" << Line(done, fraction) << "\033[K" << std::flush;
     line_is_open_ = true;
   } else {
     context_.err() << Line(done, fraction) << std::endl;
+  }
+}
+
+Working::Working(const Context& context, std::string doing)
+    : context_(context), doing_(std::move(doing)), started_ns_(context.world.clock.MonotonicNs()), thread_([this] { Run(); }) {}
+
+Working::~Working() {
+  {
+    const std::lock_guard lock(mutex_);
+    ended_ = true;
+  }
+  wake_.notify_all();
+  thread_.join();
+  if (shown_s_ == 0 || !context_.world.err_is_terminal) return;
+  const std::lock_guard lock(context_.world.progress.mutex);
+  context_.err() << kClear << std::flush;
+}
+
+void Working::Run() {
+  std::unique_lock lock(mutex_);
+  while (!wake_.wait_for(lock, kLook, [this] { return ended_; })) Show();
+}
+
+void Working::Show() {
+  World& world = context_.world;
+  const std::int64_t now = world.clock.MonotonicNs();
+  const std::int64_t seconds = (now - started_ns_) / kSecondNs;
+  const std::int64_t every = (world.err_is_terminal ? kSecondNs : kPlainEveryNs) / kSecondNs;
+  if (seconds < shown_s_ + every || now - world.progress.moved_ns < kMovesWithinNs) return;
+  shown_s_ = seconds;
+  const std::lock_guard lock(world.progress.mutex);
+  if (world.err_is_terminal) {
+    context_.err() << "\r" << doing_ << ", " << seconds << " s\033[K" << std::flush;
+  } else {
+    context_.err() << doing_ << ", " << seconds << " s" << std::endl;
   }
 }
 

@@ -1,9 +1,12 @@
 #pragma once
 
+#include <condition_variable>
 #include <cstdint>
 #include <functional>
+#include <mutex>
 #include <optional>
 #include <string>
+#include <thread>
 
 #include "apps/sightline/framework.h"
 
@@ -35,6 +38,30 @@ class Progress {
   std::int64_t started_ns_;
   std::int64_t shown_ns_ = 0;
   bool line_is_open_ = false;
+};
+
+// Says on stderr that something goes on of which no measure is known, as Progress would: nothing within the first second, then
+// "working, 3 s". A thread of its own shows it while it lives, and keeps quiet while a Progress of the same world goes on.
+class Working {
+ public:
+  explicit Working(const Context& context, std::string doing = "working");
+  // Clears the line.
+  ~Working();
+  Working(const Working&) = delete;
+  Working& operator=(const Working&) = delete;
+
+ private:
+  void Run();
+  void Show();
+
+  const Context& context_;
+  const std::string doing_;
+  const std::int64_t started_ns_;
+  std::int64_t shown_s_ = 0;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  bool ended_ = false;
+  std::thread thread_;
 };
 
 }  // namespace sightline::app

@@ -28,7 +28,8 @@ struct Fetched {
 Result<Fetched> Fetch(const config::ReferenceConfig& reference, const runtime::Runtime& runtime, const Source& source) {
   Fetched fetched;
   if (reference.postgres) {
-    SL_ASSIGN_OR_RETURN(const std::string lines, postgres::ReadTableOnce(FollowerOptionsOf(reference, "", Sharing::kNobody), runtime.clock));
+    SL_ASSIGN_OR_RETURN(const std::string lines,
+                        postgres::ReadTableOnce(FollowerOptionsOf(reference, "", Sharing::kNobody), runtime.clock));
     SL_ASSIGN_OR_RETURN(fetched.rows, stores::ReadReferenceLines(reference.postgres->table, lines, reference.contract));
   } else if (source.store == nullptr) {
     SL_ASSIGN_OR_RETURN(fetched.rows, stores::ReadReference(runtime.files, reference.from, reference.contract));
@@ -136,8 +137,9 @@ Result<std::unique_ptr<FollowedReferences>> FollowedReferences::Start(const conf
       SL_TRY(loader.Install(reference, std::move(*rows)));
       return {};
     };
-    SL_ASSIGN_OR_RETURN(followed->followers_[reference.name],
-                        postgres::ReferenceFollower::Start(runtime, FollowerOptionsOf(reference, data, sharing), take, log.For("references")));
+    SL_ASSIGN_OR_RETURN(
+        followed->followers_[reference.name],
+        postgres::ReferenceFollower::Start(runtime, FollowerOptionsOf(reference, data, sharing), take, log.For("references")));
     if (kept == nullptr) {
       SL_TRY(followed->followers_[reference.name]->AwaitFirst(reference.postgres->connect_timeout + reference.postgres->statement_timeout));
     }

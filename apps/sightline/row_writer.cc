@@ -9,6 +9,7 @@ namespace {
 
 enum class FileFormat : std::uint8_t { kCsv, kNdjson, kParquet };
 constexpr std::size_t kBufferBytes = 1U << 20;
+constexpr const char* kPartial = ".partial";
 
 Schema WithWindow(const Schema& rows) {
   Schema schema;
@@ -50,7 +51,13 @@ struct RowWriter::Impl {
 };
 
 RowWriter::RowWriter(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
-RowWriter::~RowWriter() = default;
+
+RowWriter::~RowWriter() {
+  if (impl_->file == nullptr) return;
+  impl_->parquet.reset();  // ends its file
+  impl_->file.reset();
+  (void)impl_->files.Remove(impl_->path + kPartial);
+}
 
 Result<std::unique_ptr<RowWriter>> RowWriter::Make(runtime::FileSystem& files, const std::string& path) {
   FileFormat format = FileFormat::kCsv;
@@ -63,9 +70,10 @@ Result<std::unique_ptr<RowWriter>> RowWriter::Make(runtime::FileSystem& files, c
   }
   auto impl = std::make_unique<Impl>(Impl{
       .files = files, .path = path, .format = format, .file = nullptr, .position = 0, .buffer = {}, .begun = false, .parquet = nullptr});
-  SL_ASSIGN_OR_RETURN(impl->file, files.Open(path + ".partial", runtime::OpenMode::kCreate));
-  SL_TRY(impl->file->Truncate(0));
-  return std::unique_ptr<RowWriter>(new RowWriter(std::move(impl)));
+  SL_ASSIGN_OR_RETURN(impl->file, files.Open(path + kPartial, runtime::OpenMode::kCreate));
+  std::unique_ptr<RowWriter> writer(new RowWriter(std::move(impl)));
+  SL_TRY(writer->impl_->file->Truncate(0));
+  return writer;
 }
 
 Status RowWriter::Write(const ResultHeader& header, const ResultShape& shape, const ColumnBatch& rows) {
@@ -90,8 +98,9 @@ Status RowWriter::Finish(const ResultShape& shape) {
   if (impl_->parquet) SL_TRY(impl_->parquet->Finish());
   SL_TRY(impl_->Flush());
   SL_TRY(impl_->file->Sync());
+  SL_TRY(impl_->files.Rename(impl_->path + kPartial, impl_->path));
   impl_->file.reset();
-  return impl_->files.Rename(impl_->path + ".partial", impl_->path);
+  return {};
 }
 
 }  // namespace sightline::app

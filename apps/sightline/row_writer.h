@@ -10,7 +10,7 @@
 namespace sightline::app {
 
 // Writes result rows to a file: .csv, .ndjson or .parquet by its name. The file appears under its name when Finish succeeds;
-// until then it is NAME.partial. One thread.
+// until then it is NAME.partial, which goes if it never does. One thread.
 class RowWriter {
  public:
   static Result<std::unique_ptr<RowWriter>> Make(runtime::FileSystem& files, const std::string& path);

@@ -1,7 +1,9 @@
 #include "apps/sightline/sender.h"
 
+#include <future>
 #include <map>
 #include <mutex>
+#include <thread>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -165,6 +167,26 @@ TEST_F(SenderTest, TheClientAsksAgainOnAConnectionThatWasClosedMeanwhile) {
   ASSERT_TRUE(second) << second.error().message;
   EXPECT_EQ(second->body, "ok 2");
   EXPECT_EQ(second->Header("x-request-id"), "7");
+}
+
+TEST_F(SenderTest, ARequestMayHaveLongerThanTheClientGives) {
+  // Each connection's request is answered when the test says so, and that is after the client's own time.
+  std::promise<void> given_up;
+  Serve([&, waited = given_up.get_future().share()](std::size_t n, const TestingServer::Request&) -> TestingServer::Answer {
+    if (n == 0) waited.wait();
+    if (n == 1) std::this_thread::sleep_for(std::chrono::milliseconds(150));
+    return {.status = 200, .body = "ok " + std::to_string(n), .headers = {}};
+  });
+  auto client = Client::Make({.url = server_->url(), .token = "", .ca_file = "", .time_max = std::chrono::milliseconds(50)});
+  ASSERT_TRUE(client);
+  const auto impatient = client->Ask({.target = "/"});
+  given_up.set_value();
+  ASSERT_FALSE(impatient);
+  EXPECT_EQ(impatient.error().kind, ErrorKind::kDeadlineExceeded);
+  EXPECT_THAT(impatient.error().message, HasSubstr("the answer took longer than 50ms"));
+  const auto patient = client->Ask({.target = "/", .answer_time_max = std::chrono::seconds(20)});
+  ASSERT_TRUE(patient) << patient.error().message;
+  EXPECT_EQ(patient->body, "ok 1");
 }
 
 TEST_F(SenderTest, NobodyThereIsAClearError) {

@@ -186,7 +186,7 @@ def against_flink(bench, figure):
 
 FLINK_SECTION = Section(against_flink, {
     "name": "flink",
-    "what": "from its own durable log, 2 cores, against Flink SQL from Kafka on the same 2",
+    "what": "from its own durable log, 2 cores, against Flink SQL from Kafka on the same 2, both exactly once",
     "unit": "times as fast",
     "at_least": 20,
     "aim": 40,

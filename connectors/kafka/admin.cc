@@ -2,7 +2,9 @@
 
 #include <librdkafka/rdkafka.h>
 
+#include <algorithm>
 #include <array>
+#include <thread>
 
 #include "connectors/kafka/partition_list_internal.h"
 
@@ -10,6 +12,8 @@ namespace sightline::kafka {
 namespace {
 
 constexpr std::size_t kTextBytes = 512;
+constexpr std::chrono::milliseconds kAskAgain{20};
+constexpr std::chrono::milliseconds kLeaderWithin{10'000};
 
 // One admin request and its answer.
 class Request {
@@ -70,6 +74,45 @@ Status GroupResult(const Handle& handle, const rd_kafka_group_result_t* result, 
     }
   }
   return {};
+}
+
+// Who was asked does not lead the partition, or not yet.
+bool IsOfLeader(rd_kafka_resp_err_t code) {
+  return code == RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION || code == RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE ||
+         code == RD_KAFKA_RESP_ERR_FENCED_LEADER_EPOCH || code == RD_KAFKA_RESP_ERR_UNKNOWN_LEADER_EPOCH ||
+         code == RD_KAFKA_RESP_ERR_OFFSET_NOT_AVAILABLE;
+}
+
+Result<std::vector<Offset>> AskForOffsets(const Handle& handle, rd_kafka_t* client, std::span<const TopicPartition> partitions,
+                                          std::int64_t time, rd_kafka_resp_err_t& code) {
+  const PartitionList list(partitions, time);
+  code = rd_kafka_offsets_for_times(client, list.get(), static_cast<int>(handle.options().request_timeout.count()));
+  const std::string what = "asking for offsets of " + partitions.front().topic;
+  if (code != RD_KAFKA_RESP_ERR_NO_ERROR) return std::unexpected(handle.Explain(code, what));
+  std::vector<Offset> offsets;
+  for (const rd_kafka_topic_partition_t& element : list.elements()) {
+    code = element.err;
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) return std::unexpected(handle.Explain(code, what + "/" + std::to_string(element.partition)));
+    offsets.emplace_back(element.offset);
+  }
+  return offsets;
+}
+
+// The group's coordinator is another broker now, or not ready yet.
+bool HasMoved(const rd_kafka_group_result_t* result) {
+  const rd_kafka_error_t* error = rd_kafka_group_result_error(result);
+  const rd_kafka_resp_err_t code = error == nullptr ? RD_KAFKA_RESP_ERR_NO_ERROR : rd_kafka_error_code(error);
+  return code == RD_KAFKA_RESP_ERR_NOT_COORDINATOR || code == RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE ||
+         code == RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS;
+}
+
+// A transaction that holds positions is open.
+bool IsUnstable(const rd_kafka_group_result_t* result) {
+  const rd_kafka_topic_partition_list_t* partitions = rd_kafka_group_result_partitions(result);
+  for (int i = 0; partitions != nullptr && i < partitions->cnt; ++i) {
+    if (partitions->elems[i].err == RD_KAFKA_RESP_ERR_UNSTABLE_OFFSET_COMMIT) return true;
+  }
+  return false;
 }
 
 }  // namespace
@@ -223,21 +266,16 @@ Status Admin::DeleteRecords(std::span<const GroupOffset> before) {
 }
 
 // The broker's ListOffsets knows two special times: the end and the beginning.
+// A partition that was just made, or whose leader went, has one again in a moment.
 Result<std::vector<Offset>> Admin::ListOffsets(rd_kafka_s* client, std::span<const TopicPartition> partitions, std::int64_t time) const {
   if (partitions.empty()) return std::vector<Offset>();
-  const PartitionList list(partitions, time);
-  const rd_kafka_resp_err_t code =
-      rd_kafka_offsets_for_times(client, list.get(), static_cast<int>(handle_->options().request_timeout.count()));
-  const std::string what = "asking for offsets of " + partitions.front().topic;
-  if (code != RD_KAFKA_RESP_ERR_NO_ERROR) return std::unexpected(handle_->Explain(code, what));
-  std::vector<Offset> offsets;
-  for (const rd_kafka_topic_partition_t& element : list.elements()) {
-    if (element.err != RD_KAFKA_RESP_ERR_NO_ERROR) {
-      return std::unexpected(handle_->Explain(element.err, what + "/" + std::to_string(element.partition)));
-    }
-    offsets.emplace_back(element.offset);
+  const auto give_up = std::chrono::steady_clock::now() + std::min(handle_->options().request_timeout, kLeaderWithin);
+  for (;;) {
+    rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
+    auto offsets = AskForOffsets(*handle_, client, partitions, time, code);
+    if (offsets || !IsOfLeader(code) || std::chrono::steady_clock::now() > give_up) return offsets;
+    std::this_thread::sleep_for(kAskAgain);
   }
-  return offsets;
 }
 
 Result<std::vector<Offset>> Admin::Starts(std::span<const TopicPartition> partitions) {
@@ -257,22 +295,52 @@ Result<std::vector<Offset>> Admin::OffsetsAt(std::span<const TopicPartition> par
   return offsets;
 }
 
+// A client that is itself of a group, of whichever: one that is of none ends the process when it is told that a coordinator has moved
+// (confluentinc/librdkafka#5040).
+Result<std::shared_ptr<Handle>> Admin::OfGroups(const std::string& group) {
+  const std::lock_guard lock(groups_mutex_);
+  if (groups_ == nullptr) {
+    Settings settings = SettingsOf(ConsumerOptions());
+    settings.emplace_back("group.id", group);
+    SL_ASSIGN_OR_RETURN(groups_, Handle::Make(handle_->options(), Handle::Role::kConsumer, Handle::Serving::kThread, settings, {}));
+  }
+  return groups_;
+}
+
 Result<std::vector<GroupOffset>> Admin::GroupOffsets(const std::string& group, std::span<const TopicPartition> partitions) {
+  const auto give_up = std::chrono::steady_clock::now() + handle_->options().request_timeout;
+  for (;;) {
+    Again again = Again::kNo;
+    auto offsets = AskGroup(group, partitions, again);
+    if (offsets || again == Again::kNo || std::chrono::steady_clock::now() > give_up) return offsets;
+    if (again == Again::kOfOthers) {
+      // The client would ask the old coordinator.
+      const std::lock_guard lock(groups_mutex_);
+      groups_.reset();
+    }
+    std::this_thread::sleep_for(kAskAgain);
+  }
+}
+
+Result<std::vector<GroupOffset>> Admin::AskGroup(const std::string& group, std::span<const TopicPartition> partitions, Again& again) {
   const std::string what = "asking for the positions of group " + group;
+  SL_ASSIGN_OR_RETURN(const std::shared_ptr<Handle> client, OfGroups(group));
   const PartitionList asked(partitions, RD_KAFKA_OFFSET_INVALID);
   rd_kafka_ListConsumerGroupOffsets_t* one = rd_kafka_ListConsumerGroupOffsets_new(group.c_str(), asked.get());
-  Request request(*handle_, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS);
+  Request request(*client, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS);
   if (rd_kafka_error_t* error = rd_kafka_AdminOptions_set_require_stable_offsets(request.options(), 1); error != nullptr) {
     rd_kafka_error_destroy(error);
   }
-  rd_kafka_ListConsumerGroupOffsets(handle_->get(), &one, 1, request.options(), request.queue());
+  rd_kafka_ListConsumerGroupOffsets(client->get(), &one, 1, request.options(), request.queue());
   rd_kafka_ListConsumerGroupOffsets_destroy(one);
   SL_ASSIGN_OR_RETURN(rd_kafka_event_t * event, request.Wait(what));
   std::size_t count = 0;
   const auto* groups = rd_kafka_ListConsumerGroupOffsets_result_groups(rd_kafka_event_ListConsumerGroupOffsets_result(event), &count);
   std::vector<GroupOffset> offsets;
   for (std::size_t g = 0; g < count; ++g) {
-    SL_TRY(GroupResult(*handle_, groups[g], what));
+    if (HasMoved(groups[g])) again = Again::kOfOthers;
+    if (IsUnstable(groups[g])) again = Again::kYes;
+    SL_TRY(GroupResult(*client, groups[g], what));
     const rd_kafka_topic_partition_list_t* found = rd_kafka_group_result_partitions(groups[g]);
     for (int i = 0; i < found->cnt; ++i) {
       const rd_kafka_topic_partition_t& element = found->elems[i];

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
@@ -81,9 +82,15 @@ class Admin {
   Admin() = default;
   Result<std::vector<Offset>> ListOffsets(rd_kafka_s* client, std::span<const TopicPartition> partitions, std::int64_t time) const;
   Result<TopicConfigs> Describe(int resource, const std::string& name);
+  Result<std::shared_ptr<Handle>> OfGroups(const std::string& group);
+  // Whether a question that failed is to be asked again.
+  enum class Again : std::uint8_t { kNo, kYes, kOfOthers };
+  Result<std::vector<GroupOffset>> AskGroup(const std::string& group, std::span<const TopicPartition> partitions, Again& again);
 
   std::shared_ptr<Handle> handle_;     // sees everything
   std::shared_ptr<Handle> committed_;  // sees what was committed
+  std::mutex groups_mutex_;
+  std::shared_ptr<Handle> groups_;  // asks for groups; made with the first question
 };
 
 }  // namespace sightline::kafka

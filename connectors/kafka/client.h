@@ -127,8 +127,8 @@ class Handle {
 
 // What a record carries beside its value.
 struct RecordHeader {
-  std::string_view name;
-  std::string_view value;
+  std::string_view name;  // ends in a zero
+  std::string_view value;  // without data: null
 };
 struct OutRecord {
   std::string_view value;

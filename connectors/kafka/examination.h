@@ -23,4 +23,8 @@ struct Looked {
 // transaction), and topics are made on trial alone.
 std::vector<Looked> ExamineKafka(const KafkaBusOptions& options, const std::vector<bus::TopicSpec>& topics, const runtime::Clock& clock);
 
+// Looks at topics that others write as a gate would read them: one topic, or those that a pattern with '*' names. Nothing where the cluster
+// cannot be reached.
+std::vector<Looked> ExamineOthers(const KafkaBusOptions& options, const std::string& from);
+
 }  // namespace sightline::kafka

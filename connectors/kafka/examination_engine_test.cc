@@ -111,6 +111,30 @@ TEST_F(KafkaDoctor, AClockThatGoesWrong) {
   EXPECT_NE(clock->remedy.find("NTP"), std::string::npos);
 }
 
+TEST_F(KafkaDoctor, TopicsOfOthersThatAGateReads) {
+  const std::string raw = "others-" + options_.prefix;
+  const auto none = ExamineOthers(options_, raw + "*");
+  ASSERT_EQ(none.size(), 1U) << All(none);
+  EXPECT_EQ(none[0].state, State::kWarning);
+  EXPECT_NE(none[0].remedy.find("found when it comes"), std::string::npos);
+  auto admin = Admin::Make(options_.client);
+  ASSERT_TRUE(admin);
+  const auto make = [&](const std::string& name, const std::map<std::string, std::string>& configs) {
+    const Status made = (*admin)->CreateTopic({.name = raw + name, .partitions = 3, .replication = 1, .configs = configs});
+    ASSERT_TRUE(made) << made.error().ToString();
+  };
+  make("a", {{"message.timestamp.type", "LogAppendTime"}});
+  make("b", {{"message.timestamp.type", "LogAppendTime"}});
+  const auto good = ExamineOthers(options_, raw + "*");
+  ASSERT_EQ(good.size(), 1U) << All(good);
+  EXPECT_EQ(good[0].state, State::kGood);
+  EXPECT_EQ(good[0].found, "2 topics, 6 partitions");
+  make("c", {{"message.timestamp.type", "CreateTime"}, {"cleanup.policy", "compact"}});
+  const auto risky = ExamineOthers(options_, raw + "*");
+  EXPECT_NE(Find(risky, "kafka gate " + raw + "*", "producers' clocks"), nullptr) << All(risky);
+  EXPECT_NE(Find(risky, "kafka gate " + raw + "*", "is compacted"), nullptr) << All(risky);
+}
+
 TEST_F(KafkaDoctor, CredentialsAndRights) {
   options_.client.brokers = {KafkaEngine::Get().sasl_tls()};
   options_.client.tls = Tls{.ca = KafkaEngine::Get().authority(), .certificate = {}, .key = {}, .key_password = {}};

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <map>
 #include <memory>
@@ -23,12 +24,13 @@ struct GroupOptions {
   // How soon a new topic is found that a pattern names.
   std::chrono::milliseconds topics_refresh{2'000};
   ConsumerOptions consumer = {};
+  Writers writers = Writers::kOurs;
   // Records are not fetched: who is a member for the partitions alone.
   bool paused = false;
 };
 
-// A member of a consumer group with cooperative-sticky rebalancing: partitions come and go one by one, the others are read on. Everything
-// by one thread; the callbacks are called from within Poll and Close.
+// A member of a consumer group with cooperative-sticky rebalancing: partitions come and go one by one, the others are read on. Readers
+// never say that they are at the end. Everything by one thread; the callbacks are called from within Poll and Close.
 class GroupConsumer {
  public:
   struct Assigned {
@@ -57,8 +59,13 @@ class GroupConsumer {
   Status Subscribe(std::span<const std::string> topics);
   // Serves the group; records are not taken here. Errors are those of the group (authorization) and pass by themselves or not at all.
   Status Poll(std::chrono::milliseconds timeout);
-  // The records of an assigned partition, or null. Valid until Poll or Close takes the partition away.
+  // The records of an assigned partition; null where it is not known yet where the group stands. Valid until Poll or Close takes the
+  // partition away.
   RecordReader* Reader(const TopicPartition& partition);
+  // Of an assigned partition: one past its last record, as the broker said with the last fetch, and one past what its reader was given or
+  // has passed over, markers of transactions included. Nothing as long as it is not known. Neither asks anybody.
+  std::optional<Offset> KnownEnd(const TopicPartition& partition) const;
+  std::optional<Offset> Passed(const TopicPartition& partition) const;
   std::vector<TopicPartition> assignment() const;
   // For TransactionalProducer::SendOffsets: the broker fences a member that lost its partitions.
   GroupMetadata Metadata() const;
@@ -69,15 +76,21 @@ class GroupConsumer {
 
  private:
   struct Source;
-  GroupConsumer(Events events, bool paused);
+  GroupConsumer(Events events, const GroupOptions& options);
   static void Rebalanced(void* owner, rd_kafka_s* client, int code, void* partitions);
   void Assign(void* partitions);
   void Unassign(void* partitions);
+  std::vector<Assigned> AskWaiting(std::chrono::milliseconds timeout);
+  void TakeOver(const std::vector<Assigned>& partitions);
 
   Events events_;
+  const Writers writers_;
   const bool paused_;
   std::shared_ptr<Handle> handle_;
   std::map<TopicPartition, std::unique_ptr<Source>> sources_;
+  // Assigned, but where to begin is not known: a transaction that says so is open still, or nobody answers.
+  std::vector<TopicPartition> waiting_;
+  std::chrono::steady_clock::time_point ask_again_;
   std::optional<Error> failed_;
   bool closed_ = false;
 };

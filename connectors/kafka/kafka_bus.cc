@@ -50,15 +50,6 @@ std::vector<OutRecord> RecordsOf(const bus::AppendBatch& batch) {
   return records;
 }
 
-std::optional<Codec> CodecOf(bus::Compression compression) {
-  switch (compression) {
-    case bus::Compression::kNone: return std::nullopt;  // what the driver says
-    case bus::Compression::kLz4: return Codec::kLz4;
-    case bus::Compression::kZstd: return Codec::kZstd;
-  }
-  return std::nullopt;
-}
-
 std::vector<TopicPartition> PartitionsOf(const std::string& topic, std::size_t count) {
   std::vector<TopicPartition> all;
   for (std::size_t p = 0; p < count; ++p) all.push_back({topic, Partition(static_cast<std::int32_t>(p))});

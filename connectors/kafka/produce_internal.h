@@ -3,6 +3,7 @@
 #include <librdkafka/rdkafka.h>
 
 #include <array>
+#include <vector>
 
 #include "connectors/kafka/client.h"
 
@@ -10,7 +11,8 @@ namespace sightline::kafka {
 
 enum class Copying : std::uint8_t { kNo, kYes };
 
-inline constexpr std::size_t kHeadersMax = 8;
+// Records with more headers take memory of their own.
+inline constexpr std::size_t kHeadersUsual = 8;
 
 // Hands one record to librdkafka's queue; a rd_kafka_resp_err_t.
 inline int Produce(rd_kafka_t* client, rd_kafka_topic_t* topic, std::int32_t partition, const OutRecord& record, Copying copying,
@@ -27,7 +29,11 @@ inline int Produce(rd_kafka_t* client, rd_kafka_topic_t* topic, std::int32_t par
     }
     return rd_kafka_last_error();
   }
-  std::array<rd_kafka_vu_t, 6 + kHeadersMax> parts{};
+  constexpr std::size_t kOthers = 6;
+  std::array<rd_kafka_vu_t, kOthers + kHeadersUsual> few{};
+  std::vector<rd_kafka_vu_t> many;
+  if (record.headers.size() > kHeadersUsual) many.resize(kOthers + record.headers.size());
+  rd_kafka_vu_t* const parts = many.empty() ? few.data() : many.data();
   std::size_t count = 0;
   char none = 0;
   const auto add = [&](rd_kafka_vtype_t type) -> rd_kafka_vu_t& {
@@ -47,13 +53,13 @@ inline int Produce(rd_kafka_t* client, rd_kafka_topic_t* topic, std::int32_t par
     key.u.mem.ptr = record.key->empty() ? &none : bytes(*record.key);
     key.u.mem.size = record.key->size();
   }
-  for (std::size_t i = 0; i < record.headers.size() && i < kHeadersMax; ++i) {
+  for (const RecordHeader& one : record.headers) {
     rd_kafka_vu_t& header = add(RD_KAFKA_VTYPE_HEADER);
-    header.u.header.name = record.headers[i].name.data();  // literals: they end in a zero
-    header.u.header.val = record.headers[i].value.data();
-    header.u.header.size = static_cast<ssize_t>(record.headers[i].value.size());
+    header.u.header.name = one.name.data();
+    header.u.header.val = one.value.data();
+    header.u.header.size = static_cast<ssize_t>(one.value.size());
   }
-  rd_kafka_error_t* error = rd_kafka_produceva(client, parts.data(), count);
+  rd_kafka_error_t* error = rd_kafka_produceva(client, parts, count);
   if (error == nullptr) return RD_KAFKA_RESP_ERR_NO_ERROR;
   const int code = rd_kafka_error_code(error);
   rd_kafka_error_destroy(error);

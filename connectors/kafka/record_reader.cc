@@ -13,8 +13,8 @@ bool Is(std::string_view name, const char* header) { return name == header; }
 
 }  // namespace
 
-RecordReader::RecordReader(std::shared_ptr<Handle> handle, rd_kafka_queue_s* queue, TopicPartition partition, Offset at)
-    : handle_(std::move(handle)), queue_(queue), partition_(std::move(partition)), next_(at), messages_(kMessages) {}
+RecordReader::RecordReader(std::shared_ptr<Handle> handle, rd_kafka_queue_s* queue, TopicPartition partition, Offset at, Writers writers)
+    : handle_(std::move(handle)), queue_(queue), partition_(std::move(partition)), next_(at), writers_(writers), messages_(kMessages) {}
 
 RecordReader::~RecordReader() { Release(); }
 
@@ -56,7 +56,8 @@ Result<bool> RecordReader::TakeEvent(const rd_kafka_message_s& message) {
   if (error.kind == ErrorKind::kOutOfRange) {
     error.message = where + " at offset " + std::to_string(next_.value) +
                     ": the log does not hold it any more (retention removed it, or the "
-                    "topic was made anew); what lay between is lost to this reader";
+                    "topic was made anew); what lay between is lost to this reader" +
+                    (detail == nullptr ? "" : ": " + std::string(detail));
   }
   return std::unexpected(std::move(error));
 }
@@ -72,6 +73,30 @@ void RecordReader::Add(const rd_kafka_message_s& message, AppendTime time) {
   }
   offsets_.push_back(offset);
   times_.push_back(time);
+  of_batch_.push_back(&message);
+}
+
+// What our headers say of a record.
+RecordReader::Kind RecordReader::ReadHeaders(const rd_kafka_message_s& message, AppendTime& time) const {
+  Kind kind;
+  rd_kafka_headers_t* headers = nullptr;
+  if (writers_ == Writers::kOthers || rd_kafka_message_headers(&message, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR) return kind;
+  const char* name = nullptr;
+  const void* bytes = nullptr;
+  std::size_t size = 0;
+  for (std::size_t i = 0; rd_kafka_header_get_all(headers, i, &name, &bytes, &size) == RD_KAFKA_RESP_ERR_NO_ERROR; ++i) {
+    const std::string_view value(static_cast<const char*>(bytes), bytes == nullptr ? 0 : size);
+    if (Is(kTypeHeader, name)) {
+      if (value == "tick") kind.type = bus::BatchType::kTick;
+      if (value == "replay") kind.type = bus::BatchType::kReplay;
+    } else if (Is(kEncodingHeader, name)) {
+      if (value == "protobuf") kind.encoding = bus::Encoding::kProtobuf;
+      if (value == "binary") kind.encoding = bus::Encoding::kBinary;
+    } else if (Is(kAppendTimeHeader, name)) {
+      std::from_chars(value.data(), value.data() + value.size(), time.value);
+    }
+  }
+  return kind;
 }
 
 bus::Batch RecordReader::Present(Kind kind) {
@@ -91,6 +116,7 @@ Result<RecordReader::Polled> RecordReader::Poll(std::chrono::milliseconds wait) 
   keys_.clear();
   offsets_.clear();
   times_.clear();
+  of_batch_.clear();
   has_keys_ = has_gaps_ = has_times_ = false;
   Kind kind;
   for (; taken_ < count_; ++taken_) {
@@ -104,26 +130,8 @@ Result<RecordReader::Polled> RecordReader::Poll(std::chrono::milliseconds wait) 
       continue;
     }
     if (Offset(message.offset) < next_) continue;  // of the place before a seek
-    Kind its;
     AppendTime time(rd_kafka_message_timestamp(&message, nullptr));
-    rd_kafka_headers_t* headers = nullptr;
-    if (rd_kafka_message_headers(&message, &headers) == RD_KAFKA_RESP_ERR_NO_ERROR) {
-      const char* name = nullptr;
-      const void* bytes = nullptr;
-      std::size_t size = 0;
-      for (std::size_t i = 0; rd_kafka_header_get_all(headers, i, &name, &bytes, &size) == RD_KAFKA_RESP_ERR_NO_ERROR; ++i) {
-        const std::string_view value(static_cast<const char*>(bytes), bytes == nullptr ? 0 : size);
-        if (Is(kTypeHeader, name)) {
-          if (value == "tick") its.type = bus::BatchType::kTick;
-          if (value == "replay") its.type = bus::BatchType::kReplay;
-        } else if (Is(kEncodingHeader, name)) {
-          if (value == "protobuf") its.encoding = bus::Encoding::kProtobuf;
-          if (value == "binary") its.encoding = bus::Encoding::kBinary;
-        } else if (Is(kAppendTimeHeader, name)) {
-          std::from_chars(value.data(), value.data() + value.size(), time.value);
-        }
-      }
-    }
+    const Kind its = ReadHeaders(message, time);
     if (values_.empty()) {
       kind = its;
     } else if (its != kind || kind.type == bus::BatchType::kTick) {

@@ -18,6 +18,12 @@ inline constexpr std::string_view kTypeHeader = "sl-type";            // "tick",
 inline constexpr std::string_view kEncodingHeader = "sl-enc";         // "json", "protobuf", "binary"
 inline constexpr std::string_view kAppendTimeHeader = "sl-at";        // epoch ms in decimal, instead of the broker's time
 
+// Whose records a topic holds.
+enum class Writers : std::uint8_t {
+  kOurs,    // our headers say what a record is, how it is encoded and when it came
+  kOthers,  // all are data, whatever their headers are called; a value without data is a record that has none
+};
+
 // Turns what lies in a queue of one partition into batches. Views into librdkafka's buffers: nothing is copied, and nothing allocated a
 // record beyond what librdkafka does. One thread at a time.
 class RecordReader {
@@ -29,7 +35,8 @@ class RecordReader {
   };
 
   // The queue must live as long as the reader.
-  RecordReader(std::shared_ptr<Handle> handle, rd_kafka_queue_s* queue, TopicPartition partition, Offset at);
+  RecordReader(std::shared_ptr<Handle> handle, rd_kafka_queue_s* queue, TopicPartition partition, Offset at,
+               Writers writers = Writers::kOurs);
   RecordReader(const RecordReader&) = delete;
   RecordReader& operator=(const RecordReader&) = delete;
   ~RecordReader();
@@ -39,6 +46,8 @@ class RecordReader {
   Result<Polled> Poll(std::chrono::milliseconds wait);
   // One past the last record that was handed out, or past the gap behind it.
   Offset position() const { return next_; }
+  // A record of the batch that was handed out last, with all that the client knows of it.
+  const rd_kafka_message_s& message(std::size_t i) const { return *of_batch_[i]; }
   // The queue was told to go on elsewhere: what is left of the old place is passed over.
   void Restart(Offset at);
 
@@ -51,6 +60,7 @@ class RecordReader {
   void Release();
   bool Fill(std::chrono::milliseconds wait);
   Result<bool> TakeEvent(const rd_kafka_message_s& message);
+  Kind ReadHeaders(const rd_kafka_message_s& message, AppendTime& time) const;
   void Add(const rd_kafka_message_s& message, AppendTime time);
   bus::Batch Present(Kind kind);
 
@@ -58,6 +68,7 @@ class RecordReader {
   rd_kafka_queue_s* queue_;
   TopicPartition partition_;
   Offset next_;
+  const Writers writers_;
   std::vector<rd_kafka_message_s*> messages_;  // of the last fill; those before taken_ were looked at
   std::size_t count_ = 0;
   std::size_t taken_ = 0;
@@ -65,6 +76,7 @@ class RecordReader {
   std::vector<std::string_view> keys_;
   std::vector<Offset> offsets_;
   std::vector<AppendTime> times_;
+  std::vector<const rd_kafka_message_s*> of_batch_;
   bool has_keys_ = false, has_gaps_ = false, has_times_ = false;
 };
 

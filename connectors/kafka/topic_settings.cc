@@ -121,6 +121,15 @@ bus::TopicSpec SpecOf(const std::string& name, const TopicConfigs& configs, std:
   return spec;
 }
 
+std::optional<Codec> CodecOf(bus::Compression compression) {
+  switch (compression) {
+    case bus::Compression::kNone: return std::nullopt;
+    case bus::Compression::kLz4: return Codec::kLz4;
+    case bus::Compression::kZstd: return Codec::kZstd;
+  }
+  return std::nullopt;
+}
+
 std::uint64_t BatchBytesMax(const TopicConfigs& configs) {
   return static_cast<std::uint64_t>(NumberOf(configs, "max.message.bytes", kBatchBytesDefault));
 }

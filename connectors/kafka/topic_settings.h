@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -34,6 +35,8 @@ std::vector<TopicRisk> RisksOf(const bus::TopicSpec& spec, const TopicPolicy& po
                                const std::vector<PartitionLeader>& partitions);
 // The spec as the topic's settings say it; `name` without prefix.
 bus::TopicSpec SpecOf(const std::string& name, const TopicConfigs& configs, std::size_t partitions);
+// How records of a topic are compressed; nothing: as the driver says.
+std::optional<Codec> CodecOf(bus::Compression compression);
 // What the topic takes in one piece.
 std::uint64_t BatchBytesMax(const TopicConfigs& configs);
 

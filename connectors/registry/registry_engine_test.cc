@@ -1,11 +1,9 @@
 // The registry client and the gate's decoder behind it, against Apicurio Registry.
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include <cstdlib>
-
 #include "connectors/registry/contract_schemas.h"
+#include "connectors/registry/testing/registry_engine.h"
 #include "sightline/gate/decoder.h"
 #include "sightline/gate/testing/contracts.h"
 
@@ -14,34 +12,13 @@ namespace {
 
 using gate::SchemaFormat;
 
-// The real registry that tools/engines/registry starts (SIGHTLINE_TEST_REGISTRY_PORT, 28285).
-class Engine {
- public:
-  static Engine& Get() {
-    static Engine engine;
-    return engine;
-  }
-  Engine(const Engine&) = delete;
-  Engine& operator=(const Engine&) = delete;
-  void Run(const std::string& what) const {
-    const std::string command = "REGISTRY_PORT=" + port_ + " tools/engines/engines registry " + what;
-    ASSERT_EQ(std::system(command.c_str()), 0) << command;  // NOLINT(cert-env33-c): a script of ours with arguments of ours
-  }
-  std::string url() const { return "http://127.0.0.1:" + port_ + "/apis/ccompat/v7"; }
-
- private:
-  Engine() {
-    if (const char* port = std::getenv("SIGHTLINE_TEST_REGISTRY_PORT"); port != nullptr) port_ = port;
-    Run("start");
-  }
-  ~Engine() { Run("stop"); }
-  std::string port_ = "28285";
-};
+using testing::RegistryEngine;
+using testing::WireValue;
 
 class RegistryTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    auto client = RegistryClient::Make({.url = Engine::Get().url()});
+    auto client = RegistryClient::Make({.url = RegistryEngine::Get().url()});
     ASSERT_TRUE(client) << client.error().ToString();
     client_ = std::move(*client);
   }
@@ -49,12 +26,6 @@ class RegistryTest : public ::testing::Test {
   std::unique_ptr<RegistryClient> client_;
   const governance::Contract contract_ = gate::CameraEvents();
 };
-
-std::string Wire(std::uint32_t id, std::string_view payload) {
-  std::string value(1, '\0');
-  for (int shift = 24; shift >= 0; shift -= 8) value += static_cast<char>(id >> shift);
-  return value.append(payload);
-}
 
 TEST_F(RegistryTest, OurSchemasAreRegisteredOnceAndComeBack) {
   for (const auto& [name, format] :
@@ -99,8 +70,8 @@ TEST_F(RegistryTest, RecordsAreReadByTheirIds) {
   RegistrySource source(*client_, contract_);
   gate::Decoder decoder(contract_, {});
   gate::Decoded decoded;
-  const std::string avro = Wire(id, std::string("\x02\x04\x06\x0cperson\x80\xa0\xf0\x8e\xf9\x62", 16));
-  const std::string unknown = Wire(4'000'000'000U, "x");
+  const std::string avro = WireValue(id, std::string("\x02\x04\x06\x0cperson\x80\xa0\xf0\x8e\xf9\x62", 16));
+  const std::string unknown = WireValue(4'000'000'000U, "x");
   const std::vector<std::string_view> values = {avro, unknown};
   const Status read = decoder.DecodeWire(values, source, decoded);
   ASSERT_TRUE(read) << read.error().ToString();
@@ -116,26 +87,26 @@ TEST_F(RegistryTest, WithoutTheRegistryNothingIsJudgedAndLaterEverythingIs) {
   const std::string subject = Subject("later");
   ASSERT_TRUE(Agree(*client_, subject, contract_, SchemaFormat::kJson));
   const std::uint32_t id = (*client_->Latest(subject))->id;
-  auto fresh = RegistryClient::Make({.url = Engine::Get().url(), .timeout = std::chrono::seconds(2), .attempts = 1});
+  auto fresh = RegistryClient::Make({.url = RegistryEngine::Get().url(), .timeout = std::chrono::seconds(2), .attempts = 1});
   ASSERT_TRUE(fresh);
   RegistrySource source(**fresh, contract_);
   gate::Decoder decoder(contract_, {});
   gate::Decoded decoded;
   const std::string record =
-      Wire(id, R"({"geographical_location_oid":1,"video_camera_oid":2,"detection_oid":3,"item_name":"a","timestamp_detected":4})");
+      WireValue(id, R"({"geographical_location_oid":1,"video_camera_oid":2,"detection_oid":3,"item_name":"a","timestamp_detected":4})");
   const std::vector<std::string_view> values = {record};
   ASSERT_TRUE(client_->ById(id));
-  Engine::Get().Run("stop");
+  RegistryEngine::Get().Stop();
   const Status refused = decoder.DecodeWire(values, source, decoded);
   EXPECT_TRUE(client_->ById(id)) << "a schema that was read once needs no registry";
-  Engine::Get().Run("start");
+  RegistryEngine::Get().Start();
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().kind, ErrorKind::kUnavailable) << refused.error().ToString();
-  EXPECT_NE(refused.error().message.find(Engine::Get().url()), std::string::npos) << refused.error().message;
+  EXPECT_NE(refused.error().message.find(RegistryEngine::Get().url()), std::string::npos) << refused.error().message;
   // It keeps its schemas in memory: after the restart ours is registered again.
   ASSERT_TRUE(Agree(*client_, subject, contract_, SchemaFormat::kJson));
   const std::uint32_t again = (*client_->Latest(subject))->id;
-  const std::string anew = Wire(again, std::string_view(record).substr(5));
+  const std::string anew = WireValue(again, std::string_view(record).substr(5));
   const std::vector<std::string_view> others = {anew};
   const Status read = decoder.DecodeWire(others, source, decoded);
   ASSERT_TRUE(read) << read.error().ToString();

@@ -1,4 +1,5 @@
 """The outside engines of the rounds, as tools/engines starts them: each on a node of its own, with its data on a small disk of its own."""
+import errno
 import os
 import pathlib
 import pwd
@@ -13,6 +14,7 @@ import network
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 SCRIPTS = REPOSITORY / "tools/engines"
 START_SECONDS_MAX = 180
+FILL_TRIES_MAX = 20
 STOPPED_SECONDS, RUNNING_SECONDS = 0.12, 0.03  # of a process that is slow
 
 
@@ -120,11 +122,18 @@ class Engine:
 
     def fill(self):
         """No room is left for anything."""
-        disk = os.statvfs(self.run / self.data)
-        with open(self.run / self.data / "ballast", "ab") as ballast:
-            size = ballast.tell()
-            if disk.f_bfree:
-                os.posix_fallocate(ballast.fileno(), size, disk.f_bfree * disk.f_frsize)
+        disk = self.run / self.data
+        with open(disk / "ballast", "ab") as ballast:
+            for _ in range(FILL_TRIES_MAX):
+                left = os.statvfs(disk)
+                if not left.f_bfree:
+                    return
+                try:
+                    os.posix_fallocate(ballast.fileno(), os.fstat(ballast.fileno()).st_size, left.f_bfree * left.f_frsize)
+                except OSError as error:
+                    if error.errno != errno.ENOSPC:
+                        raise
+                    # The engine was faster, and took some of it.
 
     def free(self):
         (self.run / self.data / "ballast").unlink(missing_ok=True)

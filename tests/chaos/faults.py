@@ -1,13 +1,13 @@
 """What goes wrong in a round: one fault of one engine, or of the program's own processes, for a while."""
 import contextlib
-import time
+import threading
 
 import network
 from engines import SlowProcesses
 
 SESSION_SECONDS = 10      # until a worker that is not heard of loses its partitions
 SLOW_MS = 80              # where packets can be delayed; else processes stand still most of the time
-DISK_LOOK_SECONDS = 0.25
+DISK_LOOK_SECONDS = 0.1
 
 STORES = ("s3", "hdfs", "gcs")
 ENGINE_FAULTS = ("stop", "kill", "pause", "slow", "cut-in", "cut-out", "cut-both", "disk-full")
@@ -115,11 +115,19 @@ def started_again(engine, end):
 def disk_full(engine):
     """Full at once; what the engine frees meanwhile is taken away, too."""
     engine.fill()
-    ending = time.monotonic() + DISK_LOOK_SECONDS
-    while time.monotonic() < ending:
-        time.sleep(DISK_LOOK_SECONDS / 5)
-        engine.fill()
-    yield
+    over = threading.Event()
+
+    def keep_full():
+        while not over.wait(DISK_LOOK_SECONDS):
+            engine.fill()
+
+    filler = threading.Thread(target=keep_full, daemon=True)
+    filler.start()
+    try:
+        yield
+    finally:
+        over.set()
+        filler.join()
     engine.free()
     if not engine.running():
         engine.start()

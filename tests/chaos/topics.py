@@ -34,7 +34,7 @@ class Cluster:
             while len(ends) < len(records):
                 if time.monotonic() > deadline:
                     raise TimeoutError(f"{topic} could not be read within {READ_SECONDS_MAX} s")
-                for message in consumer.consume(10_000, 0.5):
+                for message in consumer.consume(1_000, 0.05):
                     error = message.error()
                     if error is None:
                         records[message.partition()].append(_record(message))

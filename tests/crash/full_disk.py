@@ -12,6 +12,7 @@ DISK_BYTES = 160 << 20
 ROOM_BYTES = 20 << 20       # what is left beside the ballast at first
 ROOM_LATER_BYTES = 5 << 20  # when every topic has its files
 FULL_SECONDS_MAX = 40
+REMEDY = ("make room on that disk", "datasets.NAME.retain", "send it again", "nothing that was accepted is lost")
 
 
 @contextlib.contextmanager
@@ -73,6 +74,8 @@ def run(frame, server, kill):
     for status, message in load.refusals:
         if status != 429 or "space" not in message and "full" not in message:
             wrong.append(f"refused with {status} {message}: wanted is a 429 that says that the disk is full")
+        elif not all(part in message for part in REMEDY):
+            wrong.append(f"refused with {message}: wanted is what to do about it")
     if kill:
         server.kill()
         try:

@@ -40,7 +40,7 @@ def config_text(data, partitions=4, idle_after="5s", retain_bytes="0B", snapshot
 
 class Server(program.Server):
     def __init__(self, program_path, folder, **settings):
-        folder = pathlib.Path(folder)
+        folder = pathlib.Path(folder).resolve()
         super().__init__(program_path, folder, folder / "sightline.yaml", ["--threads", "2"])
         self.config.write_text(config_text(self.data, **settings))
 

@@ -49,9 +49,9 @@ class World {
   ~World() { std::filesystem::remove_all(folder_); }
 
   std::unique_ptr<KafkaBus> OpenBus() const {
-    auto bus = KafkaBus::Open(KafkaEngine::Get().Options(prefix_));
-    EXPECT_TRUE(bus) << bus.error().ToString();
-    return bus ? std::move(*bus) : nullptr;
+    auto opened = KafkaBus::Open(KafkaEngine::Get().Options(prefix_));
+    EXPECT_TRUE(opened) << opened.error().ToString();
+    return opened ? std::move(*opened) : nullptr;
   }
   void Append(const std::vector<Event>& events) {
     std::vector<std::string> lines;

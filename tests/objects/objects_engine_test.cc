@@ -115,8 +115,8 @@ TEST_F(ObjectsTest, AReferenceIsReadFromAnObjectAndFoundChanged) {
     ASSERT_OK((*store)->Put((*url)->key, Locations("First")));
     flow::FileReferenceStore kept(test_.files, test_.directory + "/kept" + std::to_string(from.size()));
     flow::ReferenceCatalog catalog;
-    ReferenceLoader loader(config, test_.files, objects, kept, catalog);
-    const auto loaded = loader.LoadAll();
+    ReferenceLoader loader(config, runtime_, objects, kept, catalog);
+    const auto loaded = loader.LoadAll(ReferenceLoader::Tables::kReadOnce);
     ASSERT_OK(loaded);
     EXPECT_TRUE(loaded->empty());
     const flow::ReferenceHandle first = catalog.Newest("locations");
@@ -149,14 +149,14 @@ TEST_F(ObjectsTest, AServerStartsWithTheTableItReadLastWhenTheServiceIsDown) {
     Objects objects(config, runtime_, stores::FileObjectStore::Access::kOwn);
     ASSERT_OK((*objects.Configured())->Put("references/kept.csv", Locations("First")));
     flow::ReferenceCatalog catalog;
-    ASSERT_OK(ReferenceLoader(config, test_.files, objects, kept, catalog).LoadAll());
+    ASSERT_OK(ReferenceLoader(config, runtime_, objects, kept, catalog).LoadAll(ReferenceLoader::Tables::kReadOnce));
   }
   config::Config down = config;
   down.drivers.objects.endpoint = "http://127.0.0.1:" + std::to_string(FreePort());
   down.drivers.objects.retries_max = 1;
   Objects objects(down, runtime_, stores::FileObjectStore::Access::kOwn);
   flow::ReferenceCatalog catalog;
-  const auto loaded = ReferenceLoader(down, test_.files, objects, kept, catalog).LoadAll();
+  const auto loaded = ReferenceLoader(down, runtime_, objects, kept, catalog).LoadAll(ReferenceLoader::Tables::kReadOnce);
   ASSERT_OK(loaded);
   ASSERT_EQ(loaded->size(), 1U);
   EXPECT_EQ(loaded->front().reference, "locations");
@@ -165,7 +165,7 @@ TEST_F(ObjectsTest, AServerStartsWithTheTableItReadLastWhenTheServiceIsDown) {
   // Without one it cannot begin.
   flow::FileReferenceStore nothing(test_.files, test_.directory + "/nothing");
   flow::ReferenceCatalog empty;
-  EXPECT_KIND(ReferenceLoader(down, test_.files, objects, nothing, empty).LoadAll(), kUnavailable);
+  EXPECT_KIND(ReferenceLoader(down, runtime_, objects, nothing, empty).LoadAll(ReferenceLoader::Tables::kReadOnce), kUnavailable);
 }
 
 TEST_F(ObjectsTest, DoctorFindsASoundStoreSound) {

@@ -2,11 +2,12 @@
 import json
 import os
 import re
+import socket
 import subprocess
 import time
 import zlib
 
-from harness import PROGRAM, environment, event, line, sandbox
+from harness import PATIENCE_S, PROGRAM, environment, event, line, sandbox
 
 GOOD = event(1)
 INT64_MAX = 2**63 - 1
@@ -99,6 +100,16 @@ def every_line():
         assert audit["holds"] and audit["in"] == offered, (audit, offered)
         assert audit["log_records"] == accepted, (audit, accepted)
         assert {name: audit[name] for name in refused} == refused, (audit, refused)
+        # The one extra field is said everywhere.
+        assert audit["extra_fields"] == 1, audit
+        assert server.request("GET", "/v1/status")[1]["pipelines"][0]["extra_fields"] == 1
+        metrics = server.metrics()
+        assert metrics['sightline_extra_fields_total{pipeline="item_counts"}'] == 1, metrics
+        assert metrics['sightline_partially_late_total{pipeline="item_counts"}'] == 0, metrics
+        for partition in range(8):
+            of = f'{{pipeline="item_counts",partition="{partition}"}}'
+            assert metrics["sightline_partition_lag_records" + of] == metrics["sightline_partition_hot" + of] == 0, metrics
+            assert metrics["sightline_partition_records_per_second" + of] >= 0, metrics
         # Each refused record is there with its original, and survives a restart.
         letters = box.ask("dead-letter", "ls", "--format", "json", "-n", "1000").expect(0).json()
         assert len([letter for letter in letters if letter["reason"] in refused]) == sum(refused.values())
@@ -179,6 +190,23 @@ def http_misuse():
         assert first[0] == 200 and server.post(line(7), Idempotency_Key="k")[0] == 409
         audit = server.audit()
         assert audit["holds"] and audit["in"] == 3, audit
+
+
+def slow_requests():
+    """What does not come within limits.requests.time_max is ended, and told why."""
+    with sandbox() as box:
+        box.edit("data: ./data\n", "data: ./data\nlimits: {requests: {time_max: 300ms}}\n")
+        with box.server() as server:
+            post = (f"POST /v1/datasets/camera_events/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {server.token}\r\n"
+                    "Content-Type: application/x-ndjson\r\nContent-Length: 1000\r\n\r\n{").encode()
+            for begun, says in ((post[:60], "header did not come within 300ms"), (post, "body did not come in time: nothing of it for 300ms")):
+                with socket.create_connection((server.address.hostname, server.address.port), PATIENCE_S) as slow:
+                    slow.sendall(begun)
+                    answer = b""
+                    while piece := slow.recv(65536):
+                        answer += piece
+                assert answer.startswith(b"HTTP/1.1 408 ") and says in answer.decode(), (begun, answer)
+            assert server.post(line(1))[0] == 200
 
 
 GROWN_KIB_MAX = 400 << 10
@@ -312,6 +340,7 @@ def a_bounded_run_over_them():
         assert len((box.path / "top.csv").read_text().splitlines()) == 2
         box.run("run", box.config, "--pipeline", "top_item", "--from", "bad.ndjson", "--to", "x.csv").expect(1, err="did you mean")
         box.run("run", box.config, "--pipeline", "top_items", "--from", "none.ndjson", "--to", "x.csv").expect(1, err="none.ndjson")
+        assert not list(box.path.glob("x.csv*")), "a run that failed leaves nothing behind"
         box.run("run", box.config, "--pipeline", "top_items", "--from", "bad.ndjson", "--to", "no/such/x.csv").expect(1, err="no/such")
 
 
@@ -319,6 +348,7 @@ def cases():
     yield "every kind of bad line", every_line
     yield "Protobuf", protobuf
     yield "HTTP that is not as it should be", http_misuse
+    yield "requests that come too slowly", slow_requests
     yield "a line without end is refused early", a_line_without_end
     yield "a line without end is not sent", a_line_without_end_is_not_sent
     yield "a line without end in a file", a_line_without_end_in_a_file

@@ -4,6 +4,7 @@ import pathlib
 import re
 import socket
 import subprocess
+import time
 
 from harness import PATIENCE_S, PROGRAM, environment, line, sandbox
 
@@ -73,10 +74,21 @@ def references():
             assert any(row["check"] == "reference locations" and row["state"] == "problem" for row in doctor), (name, doctor)
         table.write_text(text)
         with box.server() as server:
+            def in_effect():
+                return server.request("GET", "/v1/references")[1]["references"][0]
+            before = in_effect()
             table.write_text(text + rows[5] + "\n")
             status, answer = server.request("POST", "/v1/references/locations/reload")
             assert 400 <= status < 500 and "locations.csv" in answer["error"]["message"], (status, answer)
-            assert server.request("GET", "/v1/references")[1]["references"][0]["rows"] == len(rows) - 1, "the version in effect stays"
+            assert in_effect() == before and before["rows"] == len(rows) - 1, "the version in effect stays"
+            # The same rows are no new version; others are, from then on.
+            table.write_text(text)
+            assert server.request("POST", "/v1/references/locations/reload") == (200, before)
+            table.write_text("\n".join(rows[:-1]) + "\n")
+            status, answer = server.request("POST", "/v1/references/locations/reload")
+            assert status == 200 and answer == in_effect(), (status, answer)
+            assert (answer["version"], answer["rows"]) == (before["version"] + 1, before["rows"] - 1), (before, answer)
+            assert before["loaded_at"] < answer["loaded_at"] <= time.time() * 1000, (before, answer)
 
 
 def directories():

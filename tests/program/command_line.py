@@ -75,6 +75,14 @@ def topics_of_ones_own():
         with box.server():
             box.ask("topic", "produce", "notes", stdin="a\nb\n").expect(1, err="there is no topic")
             box.ask("topic", "produce", "notes", "--create", stdin="a\nb\n").expect(0, out="count +2")
+            # More than one request takes, blank lines among it: in batches, in order.
+            many = "".join(f"{i:090}\n" + "\n" * (i % 5000 == 0) for i in range(200_000))
+            box.ask("topic", "produce", "many", "--create", stdin=many).expect(0, out=["base +0", "count +200000"])
+            last = box.ask("topic", "tail", "many", "--format", "json").expect(0).json()[-1]
+            assert (last["offset"], last["value"]) == (199_999, f"{199_999:090}"), last
+            box.ask("topic", "produce", "many", stdin="a\n" * 100_000 + "x" * (16 << 20)).expect(
+                1, err="a line is longer than 15MiB; the [0-9,]+ records before stay appended")
+            box.ask("topic", "produce", "many").expect(1, err="no record")
             box.ask("topic", "produce", "camera_events", stdin="{}\n").expect(1, err="accepted events only")
             box.ask("topic", "produce", "dead_letters.camera_events", stdin="x\n").expect(1, err="alone")
         box.ask("topic", "produce", "notes", stdin="c\n").expect(0)

@@ -147,6 +147,12 @@ class Server:
         text = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
         return int(re.search(rf"^{field}:\s+(\d+) kB$", text, re.MULTILINE)[1])
 
+    def metrics(self):
+        """{sample with its labels: value}."""
+        status, text = self.request("GET", "/metrics")
+        assert status == 200, (status, text)
+        return {name: float(value) for name, value in re.findall(r"^([a-z]\S*) (\S+)$", text, re.MULTILINE)}
+
     def audit(self):
         """The audit of the first pipeline once it has judged all that was accepted."""
         deadline = time.monotonic() + PATIENCE_S

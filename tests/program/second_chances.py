@@ -20,6 +20,25 @@ def eventually(box, sql, wanted):
         time.sleep(0.1)
 
 
+def counters_only_rise(server, before):
+    """What was late and is counted now is late once, offered again once, and counted once."""
+    late = '{pipeline="item_counts",verdict="late"}'
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        after = server.metrics()
+        if after["sightline_records_replayed_total" + late] == 2:
+            break
+        assert time.monotonic() < deadline, after
+        time.sleep(0.05)
+    assert before["sightline_records_total" + late] == after["sightline_records_total" + late] == 2, (before, after)
+    fallen = {name: (value, after[name]) for name, value in before.items() if "_total{" in name and after[name] < value}
+    assert not fallen, fallen
+    def total(family):
+        return sum(value for name, value in after.items() if name.startswith(family + '{pipeline="item_counts"'))
+    judged = total("sightline_records_total") - total("sightline_records_replayed_total")
+    assert judged == total("sightline_records_in_total") == 105, after
+
+
 def offered_again():
     """Late events become corrections, once, in the counts, the ranking and over all locations, and through a kill -9."""
     with sandbox() as box:
@@ -32,6 +51,7 @@ def offered_again():
             server.post(line(3, timestamp_detected=long_ago) + line(4, item_name="car", timestamp_detected=long_ago)
                         + line(3, timestamp_detected=long_ago))
             assert server.audit()["late"] == 2
+            before = server.metrics()
             letters = box.ask("dead-letter", "ls", "item_counts", "--reason", "late", "--format", "json").expect(0).json()
             assert len(letters) == 2, letters
             box.ask("dead-letter", "replay", "item_counts", "--reason", "late").expect(0, out="2 offered again, 0 were before, 0 refused")
@@ -41,8 +61,10 @@ def offered_again():
             eventually(box, f"select item_name, item_count, rank from top_items_overall {at} order by rank", ["person,2,1", "car,1,2"])
             audit = server.audit()
             assert (audit["late"], audit["counted"], audit["duplicates"], audit["replayed"], audit["holds"]) == (0, 104, 1, 2, True), audit
+            counters_only_rise(server, before)
             server.end(signal.SIGKILL)
         with box.server() as server:
+            box.ask("dead-letter", "replay", "item_counts", "--format", "csv").expect(0, out=r"\Areplayed,already,refused\n0,2,0\n\Z")
             box.ask("dead-letter", "replay", "item_counts").expect(0, out="0 offered again, 2 were before, 0 refused")
             server.post(b"broken\n")
             box.ask("dead-letter", "replay", "top_items").expect(1, out="1 refused\n  dead_letters.camera_events/0/0: it is still malformed")

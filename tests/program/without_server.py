@@ -1,7 +1,10 @@
 """A data directory that no server owns: after a clean end, after kill -9, and with damaged bytes in its log."""
+import csv
+import io
 import json
 import pathlib
 import random
+import re
 import signal
 import time
 
@@ -24,7 +27,11 @@ def listings(box):
             "verify": ("topic", "verify"),
     }.items():
         answers[name] = box.ask(*call, "--format", "json").expect(0).json()
-        box.ask(*call, "--format", "csv").expect(0)
+        # CSV: a header, and a row for each object where the answer is a list.
+        rows = list(csv.reader(io.StringIO(box.ask(*call, "--format", "csv").expect(0).out, newline="")))
+        assert all(re.fullmatch(r"[a-z_]+", column) for column in rows[0]) and {len(row) for row in rows} == {len(rows[0])}, (name, rows)
+        if name not in ("audit", "verify"):
+            assert len(rows) == len(answers[name]) + 1, (name, rows, answers[name])
         box.ask(*call).expect(0, out=".")
     return answers
 

@@ -37,7 +37,7 @@ class Server:
 
     def __init__(self, program, folder, config, arguments=(), place=None):
         self.program = pathlib.Path(program)
-        self.folder = pathlib.Path(folder)
+        self.folder = pathlib.Path(folder).resolve()
         self.folder.mkdir(parents=True, exist_ok=True)
         self.data = self.folder / "data"
         self.config = config
@@ -58,7 +58,8 @@ class Server:
             environment["SIGHTLINE_FAILPOINTS"] = failpoints
         command = self.place.wrap([str(self.program), "up", str(self.config), "--data", str(self.data), *self.arguments])
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)
+            # Its own folder is where a core would lie.
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, cwd=self.folder)
         if wait:
             self.wait_until_ready()
 

@@ -279,7 +279,7 @@ export class Simulation {
     const watermark = this.empty ? null : now - OUT_OF_ORDER_MS;
     const one = (name, verdicts, rate) => ({
       name, state: this.failed && name === 'top_items' ? 'failed' : 'running', error: this.failed && name === 'top_items' ? this.failed : null,
-      in: verdicts.in, verdicts: Object.fromEntries(Object.entries(verdicts).filter(([k]) => k !== 'in')), unknown_location: 0, partially_late: 0,
+      in: verdicts.in, verdicts: Object.fromEntries(Object.entries(verdicts).filter(([k]) => k !== 'in')), unknown_location: 0, partially_late: 0, extra_fields: 0,
       results: this.results_, rate_per_s: rate, lag_records: lag, lag_ms: lag ? Math.round(4 + 9 * this.draw()) : 0, watermark, open_windows: open,
       state_bytes: 186_000_000 + (this.totals.counted % 9_000_000), commits: this.commits,
       partitions: Array.from({ length: PARTITIONS }, (_, i) => ({ partition: i, offset: share(i) - (i === 3 ? lag : 0), end: share(i), watermark: watermark && watermark - 40 * i })),

@@ -7,7 +7,9 @@
 
 #include <atomic>
 #include <cstdlib>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <ostream>
 #include <thread>
 
@@ -15,6 +17,7 @@
 #include "apps/sightline/fleet.h"
 #include "apps/sightline/interrupt.h"
 #include "apps/sightline/output.h"
+#include "apps/sightline/progress.h"
 #include "apps/sightline/server/server.h"
 #include "sightline/runtime/random.h"
 
@@ -34,7 +37,7 @@ struct DemoOptions {
   std::string data;
   std::string listen;
   std::string clip;
-  double rate = 5000;
+  double rate = 5500;
 };
 
 std::string ProgramDirectory() {
@@ -164,6 +167,22 @@ class TemporaryData {
   std::string path_;
 };
 
+// Until the time is over or somebody ends it. A demo that ends by itself says how far it is.
+void Run(Context& context, Server& server, std::chrono::milliseconds time, const std::function<bool()>& ended) {
+  const std::int64_t started = context.world.clock.MonotonicNs();
+  const std::int64_t time_ns = std::chrono::nanoseconds(time).count();
+  Progress progress(context, "running", "events");
+  while (!ended()) {
+    const std::int64_t passed = context.world.clock.MonotonicNs() - started;
+    if (time_ns > 0) {
+      if (passed >= time_ns) return;
+      const serve::ServerStatus status = server.status();
+      progress.Update(status.pipelines.empty() ? 0 : status.pipelines[0].in, static_cast<double>(passed) / static_cast<double>(time_ns));
+    }
+    context.world.sleep(kTurn);
+  }
+}
+
 // Waits until the pipelines have read what there is, some seconds at most.
 void Settle(Context& context, Server& server) {
   for (int turn = 0; turn < kSettleTurns; ++turn) {
@@ -218,18 +237,18 @@ Result<Exit> Demo(Context& context, const DemoOptions& options) {
   context.out() << "fleet: 1000 locations with 10 cameras each, " << static_cast<std::int64_t>(options.rate) << " events/s\n"
                 << (options.time.count() > 0 ? "" : "Ctrl-C ends it\n") << std::flush;
   SimulatedFleet fleet(context, server->ingest(), options.rate);
-  const std::int64_t started = context.world.clock.MonotonicNs();
-  const auto over = [&] {
-    return options.time.count() > 0 && context.world.clock.MonotonicNs() - started >= std::chrono::nanoseconds(options.time).count();
-  };
-  while (!interrupt.requested() && !over()) context.world.sleep(kTurn);
+  Run(context, *server, options.time, [&] { return interrupt.requested(); });
   fleet.Stop();
   camera.reset();
+  std::optional<Working> working(std::in_place, context, "finishing");
   Settle(context, *server);
+  working.reset();
   PrintSummary(context, fleet.made(), server->status());
   if (fleet.refused() > 0)
     context.out() << WithThousands(fleet.refused()) << " events of the fleet were refused, since the log could not keep up\n";
+  working.emplace(context, "auditing");
   SL_ASSIGN_OR_RETURN(const AuditReport report, server->audit());
+  working.reset();
   PrintAudit(context, report.ToJson());
   SL_TRY(server->Stop());
   return report.holds ? Exit::kOk : Exit::kFailed;
@@ -247,7 +266,7 @@ void AddDemo(CommandLine& line) {
       .Option("--for TIME", &options->time, "ends by itself after this; else Ctrl-C")
       .Option("--listen HOST:PORT", &options->listen, "another address than 127.0.0.1:8080")
       .Option("--clip FILE", &options->clip, "a video with people, or an rtsp:// address, for the camera agent")
-      .Option("--rate N", &options->rate, "events a second of the fleet (5000)")
+      .Option("--rate N", &options->rate, "events a second of the fleet (5500)")
       .Example("sightline demo --for 60s", "a minute of it")
       .Run([options](Context& context) { return Demo(context, *options); });
 }

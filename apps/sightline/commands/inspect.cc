@@ -12,7 +12,6 @@ namespace {
 using internal::AskJson;
 using internal::Cell;
 using internal::Escaped;
-using internal::GetJson;
 using internal::Json;
 using internal::kNumber;
 using internal::PrintObjects;
@@ -58,9 +57,27 @@ Result<Exit> DeadLetterLs(Context& context, const DeadLetterOptions& options) {
 }
 
 Result<Exit> DeadLetterShow(Context& context, const DeadLetterOptions& options) {
-  SL_ASSIGN_OR_RETURN(const Json letters, Letters(context, options.pipeline, options.reason, options.limit));
+  SL_ASSIGN_OR_RETURN(Json letters, Letters(context, options.pipeline, options.reason, options.limit));
   if (context.format == Format::kJson) {
     context.out() << letters.dump() << "\n";
+    return Exit::kOk;
+  }
+  if (context.format == Format::kCsv) {
+    // A row a letter: where it came from is one cell, as JSON.
+    for (Json& letter : letters) letter["original"] = internal::BytesOf(letter, "original");
+    PrintObjects(context, letters,
+                 {{"topic"},
+                  {"partition", kNumber},
+                  {"offset", kNumber},
+                  {"reason"},
+                  {"field"},
+                  {"cause"},
+                  {"origin"},
+                  {"received", kNumber},
+                  {"encoding"},
+                  {"original_size", kNumber},
+                  {"shortened", CellKind::kFlag},
+                  {"original"}});
     return Exit::kOk;
   }
   for (const Json& letter : letters) context.out() << letter.dump(2) << "\n";
@@ -68,8 +85,13 @@ Result<Exit> DeadLetterShow(Context& context, const DeadLetterOptions& options) 
 }
 
 Result<Exit> Query(Context& context, const std::string& sql) {
-  SL_ASSIGN_OR_RETURN(const Json answer,
-                      internal::PostJson(context, Needs::kStatistics, "/v1/sql", "application/json", Json{{"sql", sql}}.dump()));
+  SL_ASSIGN_OR_RETURN(DataAccess data, DataAccess::Open(context, Needs::kStatistics));
+  const std::string body = Json{{"sql", sql}}.dump();
+  SL_ASSIGN_OR_RETURN(const Json answer, AskJson(data, {.method = "POST",
+                                                        .target = "/v1/sql",
+                                                        .headers = {{"Content-Type", "application/json"}},
+                                                        .body = body,
+                                                        .answer_time_max = kLongAnswer}));
   OutputRows rows;
   for (const Json& column : answer["columns"]) {
     const std::string type = column["type"];
@@ -113,7 +135,8 @@ void PrintAudit(const Context& context, const std::string& json) {
                   << " + malformed " << number("malformed") << " + invalid " << number("invalid") << " + state_limit "
                   << number("state_limit") << "\n  " << number("log_records") << " records in the log, " << number("refused_at_ingest")
                   << " refused at ingest, " << number("dead_letters") << " dead letters of the pipeline, " << number("result_rows")
-                  << " result rows, " << number("unknown_location") << " of unknown location\n";
+                  << " result rows, " << number("unknown_location") << " of unknown location, " << number("partially_late")
+                  << " late for some of their windows, " << number("extra_fields") << " fields that the contract does not name\n";
     if (one["waiting"] != 0) context.out() << "  " << number("waiting") << " records wait to be judged\n";
     if (one["removed_by_retention"] != 0)
       context.out() << "  " << number("removed_by_retention") << " records were removed by retention and are not recounted\n";
@@ -148,13 +171,19 @@ void AddDeadLetter(CommandLine& line) {
 }
 
 void AddAudit(CommandLine& line) {
-  line.Add("audit", "Counts everything anew from the log and says whether the accounting holds", Group::kData)
+  line.Add("audit", "Compares what pipelines counted with the log and says whether the accounting holds", Group::kData)
       .Describe(
-          "For each pipeline on a dataset: in = counted + filtered + duplicates + late + future + malformed + invalid + state_limit, "
-          "compared with the records of its topic, its dead letters and its results. Ends with 1 if anything differs.")
+          "For each pipeline on a dataset: in = counted + filtered + duplicates + late + future + malformed + invalid + state_limit. "
+          "Counted anew from the log are the records offered, the dead letters by reason, the originals that were offered again, and the "
+          "result rows; each must be what the pipeline says, and its verdicts must add up to them. How the rest splits into counted, "
+          "filtered and duplicates is the pipeline's own word; without a server, what lies behind its newest snapshot is judged again. "
+          "What retention has removed can't be recounted. Ends with 1 if anything differs.")
       .Example("sightline audit --data ./data", "of a data directory, whether a server runs on it or not")
       .Run([](Context& context) -> Result<Exit> {
-        SL_ASSIGN_OR_RETURN(const Json report, GetJson(context, Needs::kPipelines, "/v1/audit"));
+        SL_ASSIGN_OR_RETURN(DataAccess data, DataAccess::Open(context, Needs::kPipelines));
+        SL_ASSIGN_OR_RETURN(
+            const Json report,
+            AskJson(data, {.method = "GET", .target = "/v1/audit", .headers = {}, .body = {}, .answer_time_max = kLongAnswer}));
         PrintAudit(context, report.dump());
         return report["holds"].get<bool>() ? Exit::kOk : Exit::kFailed;
       });

@@ -14,12 +14,6 @@ Result<Json> GetJson(const Context& context, OfflineData::Needs needs, const std
   return AskJson(data, {.method = "GET", .target = target, .headers = {}, .body = {}});
 }
 
-Result<Json> PostJson(const Context& context, OfflineData::Needs needs, const std::string& target, const std::string& type,
-                      const std::string& body) {
-  SL_ASSIGN_OR_RETURN(DataAccess data, DataAccess::Open(context, needs));
-  return AskJson(data, {.method = "POST", .target = target, .headers = {{"Content-Type", type}}, .body = body});
-}
-
 std::string Escaped(std::string_view text) {
   static constexpr char kHex[] = "0123456789ABCDEF";
   std::string out;

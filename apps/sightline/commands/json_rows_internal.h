@@ -20,9 +20,6 @@ inline constexpr CellKind kNumber = CellKind::kNumber;
 Result<Json> AskJson(DataAccess& data, const HttpRequest& request);
 // GET of one target, by whoever has the data directory.
 Result<Json> GetJson(const Context& context, OfflineData::Needs needs, const std::string& target);
-Result<Json> PostJson(const Context& context, OfflineData::Needs needs, const std::string& target, const std::string& type,
-                      const std::string& body);
-
 // For a segment of a path or a value of a query.
 std::string Escaped(std::string_view text);
 

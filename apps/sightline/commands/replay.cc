@@ -1,12 +1,14 @@
 #include "apps/sightline/commands/replay.h"
 
 #include <charconv>
+#include <optional>
 #include <ostream>
 
 #include <nlohmann/json.hpp>
 
 #include "apps/sightline/client.h"
 #include "apps/sightline/output.h"
+#include "apps/sightline/progress.h"
 #include "sightline/base/text.h"
 
 namespace sightline::app {
@@ -46,6 +48,25 @@ Result<Json> ParseLetter(const std::string& text) {
   return Json{{"topic", parts[0]}, {"partition", partition}, {"offset", offset}};
 }
 
+void PrintAnswer(const Context& context, const Json& answer) {
+  const auto count = [&](const char* name) { return answer.value(name, std::uint64_t{0}); };
+  const Json refusals = answer.value("refusals", Json::array());
+  switch (context.format) {
+    case Format::kJson: context.out() << answer.dump() << "\n"; return;
+    case Format::kCsv: {
+      std::vector<OutputField> fields;
+      for (const char* name : {"replayed", "already", "refused"}) fields.push_back({name, std::to_string(count(name)), CellKind::kNumber});
+      Print(context, fields);
+      for (const Json& refusal : refusals) context.err() << refusal.get<std::string>() << "\n";
+      return;
+    }
+    case Format::kTable:
+      context.out() << WithThousands(count("replayed")) << " offered again, " << WithThousands(count("already")) << " were before, "
+                    << WithThousands(count("refused")) << " refused\n";
+      for (const Json& refusal : refusals) context.out() << "  " << refusal.get<std::string>() << "\n";
+  }
+}
+
 Result<Exit> DeadLetterReplay(Context& context, const ReplayOptions& options) {
   Json body = {{"pipeline", options.pipeline}};
   for (const std::string& reason : Split(options.reasons, ',')) body["reasons"].push_back(reason);
@@ -55,19 +76,16 @@ Result<Exit> DeadLetterReplay(Context& context, const ReplayOptions& options) {
   }
   SL_ASSIGN_OR_RETURN(Client client, Client::Find(context));
   const std::string text = body.dump();
-  SL_ASSIGN_OR_RETURN(
-      const HttpResponse response,
-      client.AskForSuccess(
-          {.method = "POST", .target = "/v1/dead-letters/replay", .headers = {{"Content-Type", "application/json"}}, .body = text}));
+  std::optional<Working> working(std::in_place, context, "replaying");
+  SL_ASSIGN_OR_RETURN(const HttpResponse response, client.AskForSuccess({.method = "POST",
+                                                                         .target = "/v1/dead-letters/replay",
+                                                                         .headers = {{"Content-Type", "application/json"}},
+                                                                         .body = text,
+                                                                         .answer_time_max = kLongAnswer}));
+  working.reset();
   const Json answer = Json::parse(response.body, nullptr, false);
   if (!answer.is_object()) return Fail(ErrorKind::kInternal, "the server's answer is no JSON object");
-  if (context.format != Format::kTable) {
-    context.out() << answer.dump() << "\n";
-  } else {
-    const auto count = [&](const char* name) { return WithThousands(answer.value(name, std::uint64_t{0})); };
-    context.out() << count("replayed") << " offered again, " << count("already") << " were before, " << count("refused") << " refused\n";
-    for (const Json& refusal : answer.value("refusals", Json::array())) context.out() << "  " << refusal.get<std::string>() << "\n";
-  }
+  PrintAnswer(context, answer);
   return answer.value("refused", std::uint64_t{0}) == 0 ? Exit::kOk : Exit::kFailed;
 }
 

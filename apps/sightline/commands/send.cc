@@ -69,6 +69,7 @@ Status Open(const Context& context, const SendCommand& command, Input& input) {
 }
 
 Status SendAll(const Context& context, const SendCommand& command, Input& input, Sender& sender, std::uint64_t& too_long) {
+  const Working working(context, "sending");  // while nothing is answered
   if (input.packing != Packing::kNone && input.size > 0 && input.size <= kPassedThroughMax) {
     EventBatch batch{.body = std::string(std::istreambuf_iterator<char>(*input.in), {}),
                      .form = input.form,

@@ -21,7 +21,7 @@ constexpr std::chrono::milliseconds kTurn{20};  // a batch each
 
 struct SimulateCommand {
   FleetOptions fleet;
-  std::string dataset = "camera_events", url, out, seed;
+  std::string what, dataset = "camera_events", url, out, seed;
   double rate = 5000;
   std::uint64_t count = 0;
   std::chrono::milliseconds time{0};
@@ -144,6 +144,7 @@ void AddSimulate(CommandLine& line) {
           "Posts detections to a server at a steady rate, their event time being now, with duplicates, disorder, late and broken events "
           "among them; or "
           "writes them as lines of JSON with --out. Without --for or --count it goes on until it is interrupted.")
+      .Argument("WHAT", command->what, "what plays: cameras", Need::kOptional, {"cameras"})
       .Option("--locations N", &command->fleet.locations, "locations, with oids from 0 (1000)")
       .Option("--cameras N", &command->fleet.cameras, "cameras of each location (10)")
       .Option("--rate N", &command->rate, "events a second (5000)")

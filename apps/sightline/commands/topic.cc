@@ -4,6 +4,7 @@
 #include "apps/sightline/commands/inspect.h"
 #include "apps/sightline/commands/json_rows_internal.h"
 #include "apps/sightline/progress.h"
+#include "sightline/base/text.h"
 
 namespace sightline::app {
 namespace {
@@ -63,15 +64,69 @@ Result<Exit> Tail(const Context& context, const std::string& topic, std::int64_t
   return Exit::kOk;
 }
 
+// Cuts a stream into bodies of whole lines, none of them over what one request takes in bytes and lines.
+class LineBatches {
+ public:
+  explicit LineBatches(std::istream& in) : in_(in) {}
+  // The next lines; empty at the end.
+  Result<std::string> Next() {
+    for (;;) {
+      const std::size_t end = ended_ ? rest_.size() : rest_.rfind('\n') + 1;  // 0 where there is none
+      if (end > 0 || ended_) {
+        std::string lines = rest_.substr(0, end);
+        rest_.erase(0, end);
+        const bool blank = lines.find_first_not_of("\r\n") == std::string::npos;
+        if (!blank) return lines;
+        if (ended_) return std::string();
+        continue;
+      }
+      if (rest_.size() > kLineMax) return Fail(ErrorKind::kInvalidArgument, "a line is longer than " + FormatBytes(kLineMax));
+      const std::size_t before = rest_.size();
+      rest_.resize(before + kRead);
+      in_.read(rest_.data() + before, kRead);
+      rest_.resize(before + static_cast<std::size_t>(in_.gcount()));
+      ended_ = in_.gcount() == 0;
+    }
+  }
+
+ private:
+  static constexpr std::size_t kRead = 128U << 10;
+  static constexpr std::size_t kLineMax = 15U << 20;
+  std::istream& in_;
+  std::string rest_;
+  bool ended_ = false;
+};
+
 Result<Exit> Produce(const Context& context, const std::string& topic, std::int64_t partition, bool create) {
-  const std::string body((std::istreambuf_iterator<char>(context.world.in)), std::istreambuf_iterator<char>());
-  SL_ASSIGN_OR_RETURN(const Json answer, internal::PostJson(context, Needs::kPipelines,
-                                                            "/v1/topics/" + Escaped(topic) + "/records?partition=" +
-                                                                std::to_string(partition) + (create ? "&create=true" : ""),
-                                                            "application/x-ndjson", body));
-  Print(context, std::vector<OutputField>{{"partition", answer["partition"].dump(), kNumber},
-                                          {"base", answer["base"].dump(), kNumber},
-                                          {"count", answer["count"].dump(), kNumber}});
+  SL_ASSIGN_OR_RETURN(DataAccess data, DataAccess::Open(context, Needs::kPipelines));
+  const std::string target = "/v1/topics/" + Escaped(topic) + "/records?partition=" + std::to_string(partition);
+  LineBatches batches(context.world.in);
+  Json first;
+  std::uint64_t count = 0;
+  const auto append = [&](const std::string& lines) -> Status {
+    SL_ASSIGN_OR_RETURN(const Json answer, AskJson(data, {.method = "POST",
+                                                          .target = target + (create && first.is_null() ? "&create=true" : ""),
+                                                          .headers = {{"Content-Type", "application/x-ndjson"}},
+                                                          .body = lines}));
+    if (first.is_null()) first = answer;
+    count += answer["count"].get<std::uint64_t>();
+    return {};
+  };
+  Progress progress(context, "appending", "records");
+  for (;;) {
+    Result<std::string> lines = batches.Next();
+    // Nothing at all is for the server to judge.
+    if (lines && lines->empty() && count > 0) break;
+    if (const Status appended = lines ? append(*lines) : std::unexpected(lines.error()); !appended) {
+      Error error = appended.error();
+      if (count > 0) error.message += "; the " + WithThousands(count) + " records before stay appended";
+      return std::unexpected(std::move(error));
+    }
+    progress.Update(count);
+  }
+  Print(context, std::vector<OutputField>{{"partition", first["partition"].dump(), kNumber},
+                                          {"base", first["base"].dump(), kNumber},
+                                          {"count", std::to_string(count), kNumber}});
   return Exit::kOk;
 }
 
@@ -140,7 +195,9 @@ void PrintReports(const Context& context, const Json& reports) {
 }
 
 Result<Json> VerifyOne(DataAccess& data, const std::string& topic) {
-  return AskJson(data, {.method = "GET", .target = "/v1/topics/" + Escaped(topic) + "/verify", .headers = {}, .body = {}});
+  return AskJson(
+      data,
+      {.method = "GET", .target = "/v1/topics/" + Escaped(topic) + "/verify", .headers = {}, .body = {}, .answer_time_max = kLongAnswer});
 }
 
 Result<Exit> Verify(const Context& context, const std::string& topic) {
@@ -253,7 +310,9 @@ void AddTopic(CommandLine& line) {
         return Tail(context, options->topic, options->partition, options->limit);
       });
   line.Add("topic produce", "Appends lines of standard input to a topic", Group::kData)
-      .Describe("For topics of your own: accepted events enter through the gate (sightline send), and pipelines write theirs alone.")
+      .Describe(
+          "For topics of your own: accepted events enter through the gate (sightline send), and pipelines write theirs alone. Lines go in "
+          "batches: those that are appended when an error comes stay.")
       .Argument("TOPIC", options->topic, "its name")
       .Option("--partition N", &options->partition, "the partition (0)")
       .Flag("--create", options->create, "makes the topic, with one partition, when it is not there")

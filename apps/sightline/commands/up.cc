@@ -48,8 +48,7 @@ Result<Exit> Up(Context& context, const std::string& file, std::int64_t threads,
     SL_ASSIGN_OR_RETURN(const std::string link, server->SignInLink());
     context.out() << "sign in once within 5 minutes: " << link << "\n";
   }
-  context.out() << "for programs: the token is in " << config.data << "/admin.token\n"
-                << std::flush;
+  context.out() << "for programs: the token is in " << config.data << "/admin.token\n" << std::flush;
   while (!interrupt.requested()) context.world.sleep(kLook);
   SL_TRY(server->Stop());
   return Exit::kOk;

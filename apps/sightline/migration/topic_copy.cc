@@ -10,6 +10,8 @@ namespace {
 constexpr std::uint64_t kTransactionRecords = 100'000;
 constexpr std::uint64_t kTransactionBytes = 16ULL << 20;
 constexpr std::uint64_t kLookEvery = 4096;
+constexpr std::chrono::milliseconds kLook{10};
+constexpr int kLooksMax = 12'000;
 
 std::string Place(const TopicPartition& partition) { return partition.topic + "/" + std::to_string(partition.partition.value); }
 
@@ -61,8 +63,17 @@ Result<std::vector<CopiedPartition>> TopicCopy::Copy(const std::string& topic) {
 }
 
 Result<bus::TopicInfo::PartitionInfo> TopicCopy::Look(const TopicPartition& partition) {
-  SL_ASSIGN_OR_RETURN(const bus::TopicInfo info, to_.Describe(partition.topic));
-  return info.partitions.at(static_cast<std::size_t>(partition.partition.value));
+  for (int looks = 0;; ++looks) {
+    SL_ASSIGN_OR_RETURN(const bus::TopicInfo info, to_.Describe(partition.topic));
+    const bus::TopicInfo::PartitionInfo& there = info.partitions.at(static_cast<std::size_t>(partition.partition.value));
+    if (there.visible == there.end) return there;
+    if (looks >= kLooksMax) {
+      return Fail(ErrorKind::kUnavailable, "a transaction is open in the topic on Kafka since " +
+                                               std::to_string(kLooksMax * kLook.count() / 1000) +
+                                               " s: somebody else writes there; call it again when that has ended");
+    }
+    context_.world.sleep(kLook);
+  }
 }
 
 Result<RecordCursor> TopicCopy::OpenCursor(bus::Bus& bus, const TopicPartition& partition, Offset at, Offset end) {

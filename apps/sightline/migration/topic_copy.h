@@ -44,6 +44,7 @@ class TopicCopy {
  private:
   Result<CopiedPartition> CopyPartition(const TopicPartition& partition, const bus::TopicInfo::PartitionInfo& from);
   Status MarkBeginning(const TopicPartition& partition);
+  // How the partition stands once no transaction is open in it: one that was committed is seen a moment later.
   Result<bus::TopicInfo::PartitionInfo> Look(const TopicPartition& partition);
   Result<RecordCursor> OpenCursor(bus::Bus& bus, const TopicPartition& partition, Offset at, Offset end);
   // Compares up to the end of `target`, and notes what lies where.

@@ -109,6 +109,7 @@ Result<PipelineAudit> AuditPipeline(const AuditSource& source, const flow::Pipel
     }
     audit.counters.unknown_reference += task.counters.unknown_reference;
     audit.counters.partially_late += task.counters.partially_late;
+    audit.counters.extra_fields += task.counters.extra_fields;
     if (!task.members.empty()) audit.result_rows_said += task.members[0].rows_out;
     const std::int64_t origin = task.origin.inputs.at(0);
     results_from[task.partition] = task.origin.outputs.front();
@@ -173,6 +174,7 @@ std::string AuditReport::ToJson() const {
     for (std::size_t v = 0; v < kVerdicts; ++v) one[std::string(kVerdictNames[v])] = audit.counters.verdicts[v];
     one["unknown_location"] = audit.counters.unknown_reference;
     one["partially_late"] = audit.counters.partially_late;
+    one["extra_fields"] = audit.counters.extra_fields;
     one["refused_at_ingest"] = audit.refused_at_ingest;
     one["log_records"] = audit.log_records;
     one["removed_by_retention"] = audit.gone;
@@ -207,10 +209,8 @@ Result<AuditReport> Audit(const AuditSource& source) {
 
 Result<AuditReport> Audit(DataPlane& plane, const flow::Plan& plan) {
   if (plane.log() != nullptr) return Audit({.bus = plane.bus(), .plan = plan, .tasks = [&plane] { return plane.tasks(); }});
-  return Audit({.bus = plane.bus(),
-                .plan = plan,
-                .tasks = [&plane] { return plane.Recount(); },
-                .offsets = AuditSource::Offsets::kWithGaps});
+  return Audit(
+      {.bus = plane.bus(), .plan = plan, .tasks = [&plane] { return plane.Recount(); }, .offsets = AuditSource::Offsets::kWithGaps});
 }
 
 }  // namespace sightline::app

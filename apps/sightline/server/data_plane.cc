@@ -57,6 +57,7 @@ Status DataPlane::Start() {
   if (RunsOnFlink() && (settings_.roles.serve || settings_.roles.flow)) {
     flink_ = std::make_unique<FlinkWatch>(*bus_, *settings_.config.drivers.flink, settings_.plan, settings_.log.For("flink"));
   }
+  if (kafka_ != nullptr && settings_.roles.gate) SL_TRY(StartGates());
   watcher_ = std::thread([this] { Housekeep(); });
   return {};
 }
@@ -71,13 +72,15 @@ Status DataPlane::OpenReferences() {
   }
   reference_loader_ = std::make_unique<ReferenceLoader>(settings_.config, settings_.runtime, objects_, *reference_store_, catalog_);
   if (!settings_.roles.flow && !settings_.roles.serve) return {};
-  SL_ASSIGN_OR_RETURN(const std::vector<ReferenceLoader::Outdated> outdated, reference_loader_->LoadAll(ReferenceLoader::Tables::kLeaveOut));
+  SL_ASSIGN_OR_RETURN(const std::vector<ReferenceLoader::Outdated> outdated,
+                      reference_loader_->LoadAll(ReferenceLoader::Tables::kLeaveOut));
   for (const ReferenceLoader::Outdated& of : outdated) {
     settings_.log.Warning("a reference can't be read; the version read last is in effect",
                           {{"reference", of.reference}, {"error", of.error.message}});
   }
   if (!settings_.roles.flow) return {};
-  SL_ASSIGN_OR_RETURN(followed_, FollowedReferences::Start(settings_.config, settings_.runtime, directory_, *reference_loader_, settings_.log));
+  SL_ASSIGN_OR_RETURN(followed_,
+                      FollowedReferences::Start(settings_.config, settings_.runtime, directory_, *reference_loader_, settings_.log));
   return {};
 }
 
@@ -107,6 +110,12 @@ void DataPlane::ReportRecovery() {
     if (report.cut_bytes > 0) {
       log.Info("a torn tail was cut off: nothing said that it had become durable",
                {{"topic", partition.topic}, {"partition", partition.partition.value}, {"bytes", report.cut_bytes}});
+    }
+    for (const std::string& file : report.damaged_sidecars) {
+      log.Warning(
+          "the description of a segment that retention removed is damaged: no record is lost, but a request of its time that is sent "
+          "again with its Idempotency-Key counts twice; remove the file to end this warning",
+          {{"topic", partition.topic}, {"partition", partition.partition.value}, {"file", file}});
     }
     for (const bus::Damage& damage : report.damages) {
       log.Error("the log is damaged; readers stop there until `sightline topic repair` lets them go on behind it",
@@ -158,21 +167,20 @@ Status DataPlane::MakeContext() {
   SL_TRY(settings_.runtime.files.CreateDirectories(directory_ + "/state"));
   state_memory_ = std::make_unique<flow::StateMemory>(flow::StateMemory::Limits{
       .memory_max = config.state.memory_max, .disk_max = config.state.disk_max, .directory = directory_ + "/state"});
-  context_ = std::make_unique<flow::TaskContext>(
-      flow::TaskContext{.runtime = settings_.runtime,
-                        .bus = *bus_,
-                        .plan = plan,
-                        .references = catalog_,
-                        .versions = VersionsOf(*reference_store_, plan),
-                        .directory = directory_ + "/flow",
-                        .live = settings_.live,
-                        .policy = {.interval = std::min(config.checkpoint.interval, std::chrono::milliseconds(1000)),
-                                   .snapshot_interval = std::chrono::milliseconds(10'000),
-                                   .snapshot_records = config.checkpoint.records},
-                        .limits = DecoderLimitsOf(config.limits.ingest),
-                        .seed = runtime::SystemEntropy(),
-                        .from = settings_.from,
-                        .memory = state_memory_.get()});
+  context_ = std::make_unique<flow::TaskContext>(flow::TaskContext{.runtime = settings_.runtime,
+                                                                   .bus = *bus_,
+                                                                   .plan = plan,
+                                                                   .references = catalog_,
+                                                                   .versions = VersionsOf(*reference_store_, plan),
+                                                                   .directory = directory_ + "/flow",
+                                                                   .live = settings_.live,
+                                                                   .policy = {.interval = config.checkpoint.interval,
+                                                                              .snapshot_interval = std::chrono::milliseconds(10'000),
+                                                                              .snapshot_records = config.checkpoint.records},
+                                                                   .limits = DecoderLimitsOf(config.limits.ingest),
+                                                                   .seed = runtime::SystemEntropy(),
+                                                                   .from = settings_.from,
+                                                                   .memory = state_memory_.get()});
   if (kafka_ != nullptr) {
     SL_ASSIGN_OR_RETURN(stores::ObjectStore* const objects, objects_.Configured());
     commits_ = std::make_unique<kafka::TransactionCommitLogs>(*kafka_, *objects, settings_.runtime.failpoints,
@@ -227,6 +235,13 @@ Status DataPlane::JoinWorkers() {
   SL_ASSIGN_OR_RETURN(membership_, SharePartitions(*kafka_, settings_.plan, std::move(events), settings_.log.For("flow")));
   return {};
 }
+
+Status DataPlane::StartGates() {
+  SL_ASSIGN_OR_RETURN(gates_, Gates::Start(*kafka_, settings_.config, settings_.runtime.clock, settings_.log));
+  return {};
+}
+
+std::vector<kafka::GateStatus> DataPlane::gates() const { return gates_ != nullptr ? gates_->status() : std::vector<kafka::GateStatus>(); }
 
 Status DataPlane::StartMonitoring() {
   Monitoring::Options options;
@@ -340,12 +355,16 @@ void DataPlane::Housekeep() {
     WatchBus();
     WatchSinks();
     WatchReferences();
+    if (gates_ != nullptr) gates_->Watch(settings_.health);
     if (kafka_ != nullptr) TakeUpReferences();
     if (round % kReferencePollRounds != 0) {
       lock.lock();
       continue;
     }
-    if (settings_.roles.flow) retention.Step();
+    if (settings_.roles.flow) {
+      retention.Step();
+      WatchPartitions();
+    }
     for (const config::ReferenceConfig& reference : settings_.config.references) {
       if (reference.postgres || !settings_.roles.flow) continue;
       const flow::ReferenceHandle before = catalog_.Newest(reference.name);
@@ -421,10 +440,40 @@ void DataPlane::WatchSinks() {
   }
 }
 
+// A partition is one core by design: one that is too much for it is an alarm.
+void DataPlane::WatchPartitions() {
+  const std::vector<flow::TaskStatus> all = tasks();
+  const ops::Log log = settings_.log.For("flow");
+  for (const flow::PipelinePlan& pipeline : settings_.plan.pipelines) {
+    if (pipeline.kind != flow::PipelineKind::kRoot) continue;
+    const auto ends = InputEnds(pipeline);
+    std::vector<HotPartitions::Lag> lags;
+    for (const flow::TaskStatus& task : all) {
+      const auto end = ends.find({task.pipeline, task.partition});
+      if (task.pipeline != pipeline.name || task.positions.empty() || end == ends.end()) continue;
+      lags.push_back({.partition = task.partition, .records = std::max<std::int64_t>(0, end->second - task.positions[0])});
+    }
+    for (const HotPartitions::Change& change : hot_partitions_.Look(pipeline.name, lags)) {
+      if (change.hot) {
+        log.Warning(
+            "a partition falls behind while others wait for work: one core works on a partition, so let partition_by spread the "
+            "events more evenly, or filter them earlier",
+            {{"pipeline", pipeline.name},
+             {"partition", change.lag.partition},
+             {"lag_records", change.lag.records},
+             {"others_lag_records", change.others_records}});
+      } else {
+        log.Info("a partition has caught up", {{"pipeline", pipeline.name}, {"partition", change.lag.partition}});
+      }
+    }
+  }
+}
+
 void DataPlane::WatchReferences() {
   if (settings_.health == nullptr) return;
   for (const auto& [name, status] : followed()) {
-    settings_.health->SetDegraded("references/" + name, (status.following || status.standing_by) && !status.error ? "" : "not up to date: the log says why");
+    settings_.health->SetDegraded("references/" + name,
+                                  (status.following || status.standing_by) && !status.error ? "" : "not up to date: the log says why");
   }
 }
 
@@ -450,6 +499,7 @@ Status DataPlane::Stop() {
   membership_.reset();
   flink_.reset();
   live_tail_.reset();
+  gates_.reset();
   monitoring_.reset();
   if (engine_) first = engine_->Stop();
   sinks_.clear();

@@ -13,6 +13,8 @@
 #include "apps/sightline/references.h"
 #include "apps/sightline/roles.h"
 #include "apps/sightline/server/flink_watch.h"
+#include "apps/sightline/server/gates.h"
+#include "apps/sightline/server/hot_partitions.h"
 #include "apps/sightline/server/monitoring.h"
 #include "connectors/kafka/membership.h"
 #include "connectors/kafka/transaction_commits.h"
@@ -64,9 +66,11 @@ class DataPlane {
   std::map<std::string, postgres::FollowerStatus> followed() const;  // references, by name
   // Null where no pipeline runs on Flink.
   const FlinkWatch* flink() const { return flink_.get(); }
+  std::vector<kafka::GateStatus> gates() const;                      // of this process
   // Null where no pipeline runs here.
   const flow::StateMemory* state_memory() const { return state_memory_.get(); }
   std::map<std::string, stores::ResultsSinkMetrics> sinks() const;  // by pipeline
+  const HotPartitions& hot_partitions() const { return hot_partitions_; }
 
   // Commits, drains the sinks and closes the log. The first error.
   Status Stop();
@@ -79,6 +83,7 @@ class DataPlane {
   Status FollowLive();
   Status JoinWorkers();
   Status StartMonitoring();
+  Status StartGates();
   void ReportRecovery();
   Status MakeTopics();
   bool RunsOnFlink() const;
@@ -114,6 +119,7 @@ class DataPlane {
   std::map<std::string, std::unique_ptr<stores::ResultsSinkThread>> sinks_;
   std::unique_ptr<kafka::Membership> membership_;  // which partitions engine and sinks work on
   std::unique_ptr<FlinkWatch> flink_;              // null: no pipeline runs there
+  std::unique_ptr<Gates> gates_;                   // null: no topics of others are read here
   std::unique_ptr<Monitoring> monitoring_;         // null: nobody else works on them
   bool bus_reached_ = true;
   std::map<std::string, std::string> sink_errors_;   // what was said of each

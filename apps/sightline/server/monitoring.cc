@@ -86,7 +86,7 @@ flow::TaskStatus TaskOf(const json& from) {
 std::string EncodeReport(const ProcessReport& report) {
   json tasks = json::array();
   for (const flow::TaskStatus& task : report.tasks) tasks.push_back(ToJson(task));
-  const json out = {{"process", report.process}, {"host", report.host},         {"roles", report.roles},
+  const json out = {{"process", report.process}, {"host", report.host},   {"roles", report.roles},
                     {"version", report.version}, {"at", report.at.value}, {"tasks", std::move(tasks)}};
   return out.dump(-1, ' ', false, json::error_handler_t::replace);
 }

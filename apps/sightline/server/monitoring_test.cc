@@ -29,12 +29,8 @@ flow::TaskStatus Task(const std::string& pipeline, std::int32_t partition, std::
 }
 
 TEST(Monitoring, AReportComesBackAsItWas) {
-  const ProcessReport report{.process = "17",
-                             .host = "h",
-                             .roles = "flow",
-                             .version = "1",
-                             .at = WallTime(5),
-                             .tasks = {Task("counts", 3, 42)}};
+  const ProcessReport report{
+      .process = "17", .host = "h", .roles = "flow", .version = "1", .at = WallTime(5), .tasks = {Task("counts", 3, 42)}};
   const Result<ProcessReport> back = DecodeReport(EncodeReport(report));
   ASSERT_TRUE(back) << back.error().ToString();
   EXPECT_EQ(EncodeReport(*back), EncodeReport(report));

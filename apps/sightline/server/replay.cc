@@ -88,7 +88,12 @@ class Run {
       return {};
     }
     if (letter.shortened()) return Refuse(from, at, "only the beginning of the original was kept, since it was larger than 1 MiB");
-    if (letter.encoding == RecordEncoding::kBinary) return Refuse(from, at, "the original is no event");
+    if (letter.encoding == RecordEncoding::kBinary) {
+      return Refuse(from, at,
+                    letter.origin == DeadLetterOrigin::kTopic && from.topic == DeadLetterTopic(dataset_.name)
+                        ? "the original is framed for a schema registry; its producer has to send it again"
+                        : "the original is no event");
+    }
     SL_ASSIGN_OR_RETURN(const std::optional<Partition> partition, PartitionOf(from, at, letter));
     if (!partition) return {};
     const Key key{partition->value, letter.encoding, letter.reason == Verdict::kLate};
@@ -120,7 +125,9 @@ class Run {
                  cause);
       return std::optional<Partition>();
     }
-    if (letter.origin == DeadLetterOrigin::kTopic) return std::optional<Partition>(letter.partition);
+    // What a pipeline refused stays in its partition. What ingest or a gate refused was in none of the topic's yet.
+    if (letter.origin == DeadLetterOrigin::kTopic && from.topic != DeadLetterTopic(dataset_.name))
+      return std::optional<Partition>(letter.partition);
     const Partitioner partitioner(dataset_.partitions);
     return std::optional<Partition>(partitioner.Of(decoded_.rows.columns[static_cast<std::size_t>(dataset_.partition_by)], 0));
   }

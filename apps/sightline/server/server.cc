@@ -39,32 +39,32 @@ ops::LogLevel LevelOf(const std::string& name) {
 // The references as the API shows them.
 class ServedReferences final : public serve::References {
  public:
-  ServedReferences(DataPlane& plane, const config::Config& config, const runtime::Clock& clock)
-      : plane_(plane), config_(config), loaded_at_(clock.Now()) {}
+  ServedReferences(DataPlane& plane, const config::Config& config) : plane_(plane), config_(config) {}
   std::vector<Info> List() override {
     std::vector<Info> all;
     for (const config::ReferenceConfig& reference : config_.references) {
-      if (const flow::ReferenceHandle table = plane_.references().Newest(reference.name)) all.push_back(InfoOf(*table));
+      if (const auto version = plane_.references().InEffect(reference.name); version.table != nullptr) all.push_back(InfoOf(version));
     }
     return all;
   }
   Result<Table> Rows(const std::string& name) override {
-    const flow::ReferenceHandle table = plane_.references().Newest(name);
+    const auto version = plane_.references().InEffect(name);
+    const flow::ReferenceHandle& table = version.table;
     if (table == nullptr) return Fail(ErrorKind::kNotFound, "there is no reference " + name);
-    return Table{InfoOf(*table), table->schema(), std::shared_ptr<const ColumnBatch>(table, &table->rows())};
+    return Table{InfoOf(version), table->schema(), std::shared_ptr<const ColumnBatch>(table, &table->rows())};
   }
   Result<Info> Reload(const std::string& name) override {
-    SL_ASSIGN_OR_RETURN(const flow::ReferenceHandle table, plane_.Reload(name));
-    return InfoOf(*table);
+    SL_TRY(plane_.Reload(name));
+    return InfoOf(plane_.references().InEffect(name));
   }
 
  private:
-  Info InfoOf(const flow::ReferenceTable& table) const {
-    return {.name = table.name(), .rows = table.rows().rows, .version = table.version(), .loaded_at = loaded_at_};
+  static Info InfoOf(const flow::ReferenceCatalog::Version& version) {
+    const flow::ReferenceTable& table = *version.table;
+    return {.name = table.name(), .rows = table.rows().rows, .version = table.version(), .loaded_at = version.since};
   }
   DataPlane& plane_;
   const config::Config& config_;
-  WallTime loaded_at_;
 };
 
 class RunningServer final : public Server {
@@ -79,14 +79,15 @@ class RunningServer final : public Server {
   Status Open(const Options& options) {
     roles_ = options.roles;
     if (!roles_.all() && config_.drivers.bus.type == config::BusType::kLog) {
-      return Fail(ErrorKind::kInvalidArgument,
-                  "--roles " + roles_.ToString() + ": drivers.bus is the log on this machine, which one process owns and does all work on; "
-                  "leave --roles out, or share a Kafka (drivers.bus: {type: kafka, ...})");
+      return Fail(ErrorKind::kInvalidArgument, "--roles " + roles_.ToString() +
+                                                   ": drivers.bus is the log on this machine, which one process owns and does all work on; "
+                                                   "leave --roles out, or share a Kafka (drivers.bus: {type: kafka, ...})");
     }
     if (!roles_.all() && config_.drivers.objects.type == config::ObjectsType::kFiles) {
       return Fail(ErrorKind::kInvalidArgument,
-                  "--roles " + roles_.ToString() + ": drivers.objects is a directory of one process, and the state of partitions must be where every "
-                  "process finds it; set drivers.objects to s3, gcs or hdfs");
+                  "--roles " + roles_.ToString() +
+                      ": drivers.objects is a directory of one process, and the state of partitions must be where every "
+                      "process finds it; set drivers.objects to s3, gcs or hdfs");
     }
     if (!roles_.all() && config_.drivers.statistics.type == config::StatisticsType::kDuckdb) {
       return Fail(ErrorKind::kInvalidArgument,
@@ -112,7 +113,11 @@ class RunningServer final : public Server {
     SL_TRY(WriteServerFile(config_.data, {.pid = getpid(), .url = http_->url()}));
     ready_ = true;
     health_.SetNotReady("start", "");
-    log_.Info("ready", {{"http", http_->url()}, {"health", health_http_->url()}, {"data", config_.data}, {"roles", roles_.ToString()}, {"version", kVersion}});
+    log_.Info("ready", {{"http", http_->url()},
+                        {"health", health_http_->url()},
+                        {"data", config_.data},
+                        {"roles", roles_.ToString()},
+                        {"version", kVersion}});
     return {};
   }
 
@@ -164,6 +169,7 @@ class RunningServer final : public Server {
     if (config_.listen.tls) options.tls = serve::TlsFiles{config_.listen.tls->certificate, config_.listen.tls->key};
     options.connections_max = static_cast<std::uint32_t>(config_.limits.requests.connections_max);
     options.idle_timeout = config_.limits.requests.idle_max;
+    options.BoundTimes(config_.limits.requests.time_max);
     SL_ASSIGN_OR_RETURN(http_, serve::HttpServer::Make(options, clock_, metrics_, log_.For("http")));
     url_ = http_->url();
     serve::ServerOptions health;
@@ -235,7 +241,7 @@ class RunningServer final : public Server {
     access_ = std::make_unique<security::Access>(clock_, token, std::move(options));
     status_ = std::make_unique<StatusSource>(*plane_, plan_, config_, clock_, kVersion);
     collector_ = metrics_.AddCollector([this](ops::Metrics::Sink& sink) { status_->Collect(sink); });
-    references_ = std::make_unique<ServedReferences>(*plane_, config_, clock_);
+    references_ = std::make_unique<ServedReferences>(*plane_, config_);
     sql_service_ = stores::MakeSqlService(plane_->statistics(), clock_, SqlOptionsOf(config_.limits.sql));
     sql_ = serve::MakeSqlRunner(*sql_service_);
     routes_ = std::make_unique<serve::RouteTable>(clock_, access_.get(), metrics_, "http",

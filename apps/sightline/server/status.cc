@@ -70,7 +70,6 @@ void StatusSource::AddTopics(serve::ServerStatus& status) {
 serve::ServerStatus::Pipeline StatusSource::PipelineOf(const flow::PipelinePlan& plan, std::size_t index,
                                                        const std::vector<flow::TaskStatus>& tasks,
                                                        const std::map<std::string, bus::TopicInfo>& topics) {
-  std::array<std::uint64_t, kVerdicts> replayed{};
   serve::ServerStatus::Pipeline out;
   out.name = plan.name;
   // What comes home from another engine comes by a topic and a task of its own.
@@ -104,11 +103,12 @@ serve::ServerStatus::Pipeline StatusSource::PipelineOf(const flow::PipelinePlan&
     if (is_root) {
       for (std::size_t v = 0; v < kVerdicts && plan.kind == flow::PipelineKind::kRoot; ++v) {
         out.verdicts[v] += task.counters.verdicts[v];
-        replayed[v] += task.counters.replayed[v];
+        out.replayed[v] += task.counters.replayed[v];
       }
       if (plan.kind == flow::PipelineKind::kRoot) out.in += task.counters.in();
       out.unknown_location += task.counters.unknown_reference;
       out.partially_late += task.counters.partially_late;
+      out.extra_fields += task.counters.extra_fields;
       out.open_windows = std::max<std::uint64_t>(out.open_windows, task.open_windows);
       out.state_bytes += task.state_bytes;
       out.commits += task.commits;
@@ -121,7 +121,7 @@ serve::ServerStatus::Pipeline StatusSource::PipelineOf(const flow::PipelinePlan&
       if (topic != topics.end() && number < topic->second.partitions.size()) partition.end = topic->second.partitions[number].visible.value;
       if (task.watermark != kWatermarkNone.value) partition.watermark = task.watermark;
       partition.restore_ms = task.restore_ms;
-      out.lag_records += std::max<std::int64_t>(0, partition.end - partition.offset);
+      out.lag_records += partition.lag_records();
       if (partition.watermark) out.watermark = std::min(out.watermark.value_or(*partition.watermark), *partition.watermark);
       out.partitions.push_back(partition);
     }
@@ -136,7 +136,10 @@ serve::ServerStatus::Pipeline StatusSource::PipelineOf(const flow::PipelinePlan&
   std::ranges::sort(out.partitions, {}, &serve::ServerStatus::PipelinePartition::partition);
   if (plan.kind == flow::PipelineKind::kRoot && is_root) AddRefusedAtIngest(plan, out);
   // Those that were offered again stand under their new verdict alone.
-  for (std::size_t v = 0; v < kVerdicts; ++v) out.verdicts[v] -= std::min(out.verdicts[v], replayed[v]);
+  for (std::size_t v = 0; v < kVerdicts; ++v) {
+    out.replayed[v] = std::min(out.verdicts[v], out.replayed[v]);
+    out.verdicts[v] -= out.replayed[v];
+  }
   return out;
 }
 
@@ -193,6 +196,10 @@ serve::ServerStatus StatusSource::Gather() {
     serve::ServerStatus::Pipeline pipeline = PipelineOf(plan, i, tasks, topics);
     if (plan.engine == PipelineEngine::kFlink && plane_.flink() != nullptr) AddJob(plan.name, pipeline);
     pipeline.rate_per_s = rates_[plan.name].Of(pipeline.in, now);
+    for (serve::ServerStatus::PipelinePartition& partition : pipeline.partitions) {
+      partition.rate_per_s = partition_rates_[{plan.name, partition.partition}].Of(static_cast<std::uint64_t>(partition.offset), now);
+      partition.hot = plane_.hot_partitions().Hot(plan.name, partition.partition);
+    }
     pipeline.lag_ms =
         pipeline.rate_per_s > 0 ? static_cast<std::int64_t>(static_cast<double>(pipeline.lag_records) * 1000 / pipeline.rate_per_s) : 0;
     status.pipelines.push_back(std::move(pipeline));
@@ -200,24 +207,67 @@ serve::ServerStatus StatusSource::Gather() {
   for (const auto& [name, metrics] : plane_.sinks()) {
     status.sinks.push_back({.name = "statistics/" + name, .offset = metrics.offset, .end = metrics.end, .error = metrics.error});
   }
+  for (kafka::GateStatus& gate : plane_.gates()) {
+    const std::optional<std::string> error = gate.error.empty() ? std::nullopt : std::optional(std::move(gate.error));
+    status.gates.push_back({.dataset = std::move(gate.dataset),
+                            .from = std::move(gate.from),
+                            .in = gate.in,
+                            .accepted = gate.accepted,
+                            .malformed = gate.malformed,
+                            .invalid = gate.invalid,
+                            .lost = gate.lost,
+                            .partitions = gate.partitions,
+                            .lag_records = gate.lag,
+                            .registry_answers = gate.registry_answers,
+                            .error = error});
+  }
   for (const std::shared_ptr<serve::LiveHub>& hub : hubs_) status.live_clients += static_cast<std::int64_t>(hub->clients());
   if (!hubs_.empty()) status.live_messages_per_s = live_messages_.Of(hubs_.front()->messages(), now);
   return status;
 }
 
+// Counters that only rise: a record that was offered again is judged twice, and its first verdict is in the second family.
+void StatusSource::CollectVerdicts(const serve::ServerStatus::Pipeline& pipeline, ops::Metrics::Sink& sink) {
+  for (std::size_t v = 0; v < kVerdicts; ++v) {
+    const ops::Labels labels = {{"pipeline", pipeline.name}, {"verdict", std::string(kVerdictNames[v])}};
+    sink.CounterSample("sightline_records_total",
+                       "Judgements of records by pipeline and verdict; less sightline_records_replayed_total they sum up to "
+                       "sightline_records_in_total.",
+                       labels, static_cast<double>(pipeline.verdicts[v] + pipeline.replayed[v]));
+    sink.CounterSample("sightline_records_replayed_total",
+                       "Dead letters that were offered again, each once, by the verdict that no longer holds.", labels,
+                       static_cast<double>(pipeline.replayed[v]));
+  }
+}
+
+void StatusSource::CollectPartitions(const serve::ServerStatus::Pipeline& pipeline, ops::Metrics::Sink& sink) {
+  for (const serve::ServerStatus::PipelinePartition& partition : pipeline.partitions) {
+    const ops::Labels labels = {{"pipeline", pipeline.name}, {"partition", std::to_string(partition.partition)}};
+    sink.GaugeSample("sightline_partition_lag_records", "Records of a partition that can be read and are not yet.", labels,
+                     static_cast<double>(partition.lag_records()));
+    sink.GaugeSample("sightline_partition_records_per_second", "Records of a partition that are read a second.", labels,
+                     partition.rate_per_s);
+    sink.GaugeSample("sightline_partition_hot", "1 while a partition falls behind and others wait for work.", labels,
+                     partition.hot ? 1 : 0);
+  }
+}
+
 void StatusSource::Collect(ops::Metrics::Sink& sink) {
   const serve::ServerStatus status = Status();
-  for (const serve::ServerStatus::Pipeline& pipeline : status.pipelines) {
+  for (std::size_t i = 0; i < status.pipelines.size(); ++i) {
+    const serve::ServerStatus::Pipeline& pipeline = status.pipelines[i];
     const ops::Labels labels = {{"pipeline", pipeline.name}};
-    for (std::size_t v = 0; v < kVerdicts; ++v) {
-      sink.CounterSample("sightline_records_total", "Records by pipeline and verdict; they sum up to sightline_records_in_total.",
-                         {{"pipeline", pipeline.name}, {"verdict", std::string(kVerdictNames[v])}},
-                         static_cast<double>(pipeline.verdicts[v]));
-    }
+    CollectVerdicts(pipeline, sink);
+    // Those that are fused with another have its partitions.
+    if (plan_.pipelines[i].root == static_cast<int>(i)) CollectPartitions(pipeline, sink);
     sink.CounterSample("sightline_records_in_total", "Records offered, by pipeline.", labels, static_cast<double>(pipeline.in));
     sink.CounterSample("sightline_result_rows_total", "Result rows put out.", labels, static_cast<double>(pipeline.results));
     sink.CounterSample("sightline_unknown_reference_total", "Counted records whose key a joined reference lacks.", labels,
                        static_cast<double>(pipeline.unknown_location));
+    sink.CounterSample("sightline_partially_late_total", "Counted records that were late for some of their windows.", labels,
+                       static_cast<double>(pipeline.partially_late));
+    sink.CounterSample("sightline_extra_fields_total", "Fields of accepted records that the contract does not name.", labels,
+                       static_cast<double>(pipeline.extra_fields));
     sink.CounterSample("sightline_commits_total", "Commits.", labels, static_cast<double>(pipeline.commits));
     sink.GaugeSample("sightline_lag_records", "Records that can be read and are not yet.", labels,
                      static_cast<double>(pipeline.lag_records));
@@ -241,6 +291,7 @@ void StatusSource::Collect(ops::Metrics::Sink& sink) {
                      static_cast<double>(one.end - one.offset));
     sink.GaugeSample("sightline_sink_failed", "1 while a sink's last try failed.", labels, one.error ? 1 : 0);
   }
+  CollectGates(plane_.gates(), sink);
   for (const auto& [name, reference] : plane_.followed()) {
     const ops::Labels labels = {{"reference", name}};
     sink.GaugeSample("sightline_reference_following", "1 while a followed reference is connected.", labels, reference.following ? 1 : 0);

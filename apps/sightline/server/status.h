@@ -4,6 +4,7 @@
 #include <map>
 #include <mutex>
 #include <string>
+#include <utility>
 
 #include "apps/sightline/server/data_plane.h"
 #include "apps/sightline/server/refused_records.h"
@@ -37,6 +38,8 @@ class StatusSource {
                                            const std::map<std::string, bus::TopicInfo>& topics);
   void AddJob(const std::string& name, serve::ServerStatus::Pipeline& pipeline);
   void AddRefusedAtIngest(const flow::PipelinePlan& plan, serve::ServerStatus::Pipeline& pipeline);
+  static void CollectVerdicts(const serve::ServerStatus::Pipeline& pipeline, ops::Metrics::Sink& sink);
+  static void CollectPartitions(const serve::ServerStatus::Pipeline& pipeline, ops::Metrics::Sink& sink);
 
   DataPlane& plane_;
   const flow::Plan& plan_;
@@ -48,6 +51,7 @@ class StatusSource {
   RefusedRecords refused_;
   std::vector<std::shared_ptr<serve::LiveHub>> hubs_;
   std::map<std::string, Rate> rates_;
+  std::map<std::pair<std::string, std::int32_t>, Rate> partition_rates_;
   Rate live_messages_;
   serve::ServerStatus kept_;
   std::int64_t kept_at_ns_ = 0;

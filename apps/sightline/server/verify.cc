@@ -12,9 +12,12 @@ Result<std::string> VerifyJson(bus::LogBus& bus, const std::string& topic) {
     const bus::VerifyReport& report = reports[p];
     // What opening the log cut off: records that no sender was told are there.
     std::uint64_t torn = 0;
+    std::vector<std::string> remarks = report.remarks;
     for (const bus::LogBus::Recovered& recovered : bus.recovered()) {
-      if (recovered.partition.topic == topic && recovered.partition.partition.value == static_cast<std::int32_t>(p))
-        torn = recovered.report.cut_bytes;
+      if (recovered.partition.topic != topic || recovered.partition.partition.value != static_cast<std::int32_t>(p)) continue;
+      torn = recovered.report.cut_bytes;
+      for (const std::string& file : recovered.report.damaged_sidecars)
+        remarks.push_back(file + ": the description of a segment that retention removed is damaged; no record is lost by that");
     }
     Json damages = Json::array();
     for (const bus::Damage& damage : report.damages) {
@@ -27,7 +30,7 @@ Result<std::string> VerifyJson(bus::LogBus& bus, const std::string& topic) {
                                  {"bytes", report.bytes},
                                  {"repaired", report.repaired},
                                  {"torn_tail_bytes", torn},
-                                 {"remarks", report.remarks},
+                                 {"remarks", remarks},
                                  {"damages", std::move(damages)}});
   }
   return out.dump();

@@ -19,7 +19,7 @@ class TestClock final : public runtime::Clock {
  public:
   WallTime Now() const override { return WallTime(1'800'000'000'000 + ns / 1'000'000); }
   std::int64_t MonotonicNs() const override { return ns; }
-  std::int64_t ns = 1;
+  std::atomic<std::int64_t> ns = 1;
 };
 
 // A world of texts for tests of commands: real files below a directory of its own, no terminal, sleep that takes no time.

@@ -46,10 +46,20 @@ struct RetainConfig {
   std::chrono::milliseconds dead_letters{0};  // of ingest's dead letters; 0: for ever
 };
 
+enum class GateFormat : std::uint8_t { kJson, kProtobuf, kConfluent };
+enum class SchemaLanguage : std::uint8_t { kAvro, kJson, kProtobuf };
+// Topics on Kafka that others write.
+struct GateConfig {
+  std::string from;  // one topic, or a pattern with '*'; without drivers.bus.prefix
+  GateFormat format = GateFormat::kJson;
+  SchemaLanguage schema = SchemaLanguage::kAvro;  // in which the registry gets the contract where it has no schema
+};
+
 struct DatasetConfig {
   std::string name;
   std::string contract_file;
   std::string topic;
+  std::optional<GateConfig> gate;
   std::int32_t partitions = 1;
   std::string partition_by;
   // "A determines B": records with the same A have the same B.
@@ -131,7 +141,7 @@ struct LimitsConfig {
 
 struct CheckpointConfig {
   std::chrono::milliseconds interval{0};
-  std::int64_t records = 0;
+  std::int64_t records = 0;  // between two snapshots
 };
 struct StateConfig {
   std::uint64_t memory_max = 0;
@@ -139,8 +149,7 @@ struct StateConfig {
 };
 struct LiveConfig {
   std::int64_t clients_max = 0;
-  std::int64_t rate = 0;        // changes a second a client gets unless it asks otherwise
-  std::uint64_t queue_max = 0;  // bytes waiting for one client
+  std::int64_t rate = 0;  // changes a second a client gets unless it asks otherwise
 };
 
 // Everything a configuration file says, checked, with the contracts it names. A plain value: copy and move freely.

@@ -193,6 +193,10 @@ INSTANTIATE_TEST_SUITE_P(
                 R"(conf/c.yaml:5:17: datasets.events.partitions must be a whole number, not "4", a text; write it without quotes)"},
         BadCase{"OutOfBounds", "partitions: 4", "partitions: 0",
                 "conf/c.yaml:5:17: datasets.events.partitions must be between 1 and 1024, not 0"},
+        BadCase{"MoreThanTheLiveBoardGives", "sightline: 1", "sightline: 1\nlive: {rate: 101}",
+                "conf/c.yaml:2:14: live.rate must be between 1 and 100, not 101"},
+        BadCase{"RareCommits", "sightline: 1", "sightline: 1\ncheckpoint: {interval: 2s}",
+                "conf/c.yaml:2:24: checkpoint.interval must be between 10ms and 1s, not 2s"},
         BadCase{"ListForScalar", "partitions: 4", "partitions: [4]",
                 "conf/c.yaml:5:17: datasets.events.partitions must be a whole number, not a list; for example partitions: 1"},
         BadCase{"UnknownField", "partition_by: place", "partition_by: plaec",
@@ -257,7 +261,8 @@ INSTANTIATE_TEST_SUITE_P(
                 "conf/c.yaml:2:23: drivers.statistics: a Postgres store needs url; for example url: {env: PG_URL}"},
         BadCase{"PostgresUrlInTheFile", "sightline: 1",
                 "sightline: 1\ndrivers: {statistics: {type: postgres, url: \"postgresql://u:hunter2@h/d\"}}",
-                "conf/c.yaml:2:45: drivers.statistics.url: a secret must not stand in the file; write {env: NAME} or {file: path}"},
+                "conf/c.yaml:2:45: drivers.statistics.url: a secret must not stand in the file; write {env: NAME}, {file: path} or "
+                "{credential: NAME}"},
         BadCase{"PostgresUrlNotSet", "sightline: 1", "sightline: 1\ndrivers: {statistics: {type: postgres, url: {env: NONE}}}",
                 R"(conf/c.yaml:2:51: drivers.statistics.url: the environment variable "NONE" is not set)"},
         BadCase{

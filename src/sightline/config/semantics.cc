@@ -5,8 +5,10 @@
 #include <set>
 #include <span>
 
+#include "sightline/base/glob.h"
 #include "sightline/base/text.h"
 #include "sightline/config/reader.h"
+#include "sightline/model/dead_letter.h"
 #include "sightline/model/object_key.h"
 
 namespace sightline::config {
@@ -70,6 +72,8 @@ class Semantics {
   void CheckFlink();
   void CheckPostgresTls(const PostgresTlsConfig& tls, const std::string& path);
   void CheckDataset(DatasetConfig& dataset);
+  void CheckGate(const DatasetConfig& dataset);
+  void CheckGateTopics(const DatasetConfig& dataset);
   void CheckReference(ReferenceConfig& reference);
   void CheckSource(const PipelineSpec& pipeline);
   void CheckCycles();
@@ -308,7 +312,8 @@ void Semantics::CheckField(const governance::Contract& contract, std::string_vie
 
 void Semantics::CheckDataset(DatasetConfig& dataset) {
   const std::string path = "datasets." + dataset.name;
-  if (dataset.retain.bytes != 0 &&
+  // Kafka has segments of its own.
+  if (config_.drivers.bus.type == BusType::kLog && dataset.retain.bytes != 0 &&
       dataset.retain.bytes / static_cast<std::uint64_t>(std::max(dataset.partitions, 1)) < config_.drivers.bus.segment_bytes * 2) {
     Report(path + ".retain.bytes",
            FormatBytes(dataset.retain.bytes) + " over " + std::to_string(dataset.partitions) + " partitions is less than two segments of " +
@@ -319,6 +324,7 @@ void Semantics::CheckDataset(DatasetConfig& dataset) {
   if (dataset.contract.schema.Find(dataset.partition_by) >= 0) partitioned_.insert(dataset.name);
   const governance::Contract& contract = dataset.contract;
   CheckField(contract, dataset.partition_by, path + ".partition_by");
+  CheckGate(dataset);
   if (contract.event_time < 0) {
     Report(path + ".contract", "the contract " + Quoted(contract.name) + " names no event-time field, which a dataset needs");
   } else if (!dataset.watermark.on.empty()) {
@@ -330,6 +336,64 @@ void Semantics::CheckDataset(DatasetConfig& dataset) {
   for (const auto& [from, to] : dataset.determines) {
     CheckField(contract, from, path + ".determines." + from);
     for (const std::string& name : to) CheckField(contract, name, path + ".determines." + from);
+  }
+}
+
+// After the contract was loaded.
+void Semantics::CheckGate(const DatasetConfig& dataset) {
+  if (!dataset.gate) return;
+  const GateConfig& gate = *dataset.gate;
+  const std::string path = "datasets." + dataset.name + ".gate";
+  if (config_.drivers.bus.type != BusType::kKafka) {
+    Report(path, "nobody else writes to the embedded log: there events come in by ingest",
+           "leave `gate` out and send events to POST /v1/datasets/" + dataset.name +
+               "/events or by `sightline send`, or write drivers.bus.type: kafka");
+    return;
+  }
+  CheckGateTopics(dataset);
+  const bool framed = gate.format == GateFormat::kConfluent;
+  if (framed && !config_.drivers.bus.registry) {
+    Report(path + ".format", "`confluent` values name schemas of a registry, and there is none", "add drivers.bus.registry: {url: ...}");
+  }
+  if (!framed && config_.places.contains(path + ".schema")) {
+    Report(path + ".schema", "only `format: confluent` has a registry", "leave it out");
+  }
+  if (gate.format != GateFormat::kProtobuf && !(framed && gate.schema == SchemaLanguage::kProtobuf)) return;
+  for (std::size_t f = 0; f < dataset.contract.rules.size(); ++f) {
+    const governance::FieldRule& rule = dataset.contract.rules[f];
+    if (!rule.required || rule.protobuf_number != 0) continue;
+    Report(path + (framed ? ".schema" : ".format"),
+           "the contract gives its required field " + Quoted(dataset.contract.schema.fields[f].name) +
+               " no Protobuf number: every record would lack it",
+           "add the custom property protobufNumber to the field");
+  }
+}
+
+void Semantics::CheckGateTopics(const DatasetConfig& dataset) {
+  const std::string& from = dataset.gate->from;
+  const std::string path = "datasets." + dataset.name + ".gate.from";
+  constexpr std::size_t kTopicNameMax = 249;
+  const bool sound = !from.empty() && from.size() <= kTopicNameMax && std::ranges::all_of(from, [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-' || c == '*';
+  });
+  if (!sound) {
+    Report(path, Quoted(from) + " is no topic of Kafka", "a topic has letters, digits and . _ - in its name; * stands for any of them");
+    return;
+  }
+  // What the gate itself brings about, it would read again.
+  const std::string& prefix = config_.drivers.bus.prefix;
+  std::vector<std::string> others{"__consumer_offsets", "__transaction_state"};
+  for (const DatasetConfig& one : config_.datasets) {
+    others.push_back(prefix + one.topic);
+    others.push_back(prefix + DeadLetterTopic(one.name));
+  }
+  for (const PipelineSpec& pipeline : config_.pipelines) others.push_back(prefix + DeadLetterTopic(pipeline.name));
+  for (const std::string& topic : others) {
+    if (!MatchesGlob(from, topic)) continue;
+    Report(path, Quoted(from) + " takes in " + Quoted(topic) + (topic.starts_with("__") ? ", a topic of Kafka's own" : ", a topic of ours"),
+           from == topic ? "the accepted events need a topic of their own: change `topic`, or drivers.bus.prefix"
+                         : "write a narrower pattern, or set drivers.bus.prefix");
+    return;
   }
 }
 

@@ -4,6 +4,7 @@
 
 #include "sightline/config/postgres_table.h"
 #include "sightline/config/table_internal.h"
+#include "sightline/model/live.h"
 
 namespace sightline::config {
 namespace {
@@ -296,7 +297,7 @@ constexpr Property kRetainProperties[] = {
     {.name = "dead_letters",
      .type = kDuration,
      .default_text = "30d",
-     .help = "What was refused at ingest is kept as long as this; `0s`: for ever.",
+     .help = "What was refused at ingest or by the gate is kept as long as this; `0s`: for ever.",
      .max = 100 * kYear,
      .access = Bind<&RetainConfig::dead_letters, kDuration>()},
 };
@@ -332,12 +333,7 @@ constexpr Property kDatasetProperties[] = {
      .help = "Topic of accepted events. Left out: the dataset's name.",
      .example = "camera_events",
      .access = Bind<&DatasetConfig::topic, kTopic>()},
-    {.name = "gate",
-     .type = kText,
-     .help = "Topics of others to judge and take over.",
-     .unavailable =
-         "this build has no gate over topics that others write (it comes with the Kafka driver); leave `gate` out and send events to "
-         "POST /v1/datasets/DATASET/events or by `sightline send`"},
+    {.name = "gate", .type = kSection, .help = kGateHelp, .access = BindSection<&DatasetConfig::gate>(), .section = &kGateSection},
     {.name = "partitions",
      .type = kInteger,
      .default_text = "1",
@@ -468,7 +464,7 @@ constexpr Section kPipeline{"a pipeline", "Turns events, or another pipeline's r
 constexpr Property kTokenProperties[] = {
     {.name = "name",
      .type = kName,
-     .help = "Who holds the token; it stands in the log of accesses.",
+     .help = "Who holds the token; at `--log-level debug` it stands in the log with every request.",
      .example = "dashboard",
      .required = true,
      .access = Bind<&TokenConfig::name, kName>()},
@@ -530,7 +526,8 @@ constexpr Property kRequestsProperties[] = {
     {.name = "time_max",
      .type = kDuration,
      .default_text = "30s",
-     .help = "Time to receive a request whole, and to send its answer.",
+     .help = "Time a client has for a request's header (10s at most), for its body (a second more for every 4KiB of it; without a byte 15s "
+             "at most), and for taking the next part of the answer. A request that does not come in time is answered 408.",
      .min = 100,
      .max = kHour,
      .access = Bind<&RequestLimits::time_max, kDuration>()},
@@ -587,17 +584,18 @@ constexpr Property kCheckpointProperties[] = {
      .default_text = "1s",
      .help = "A pipeline commits at least this often while events come in.",
      .min = 10,
-     .max = kHour,
+     .max = kSecond,
      .access = Bind<&CheckpointConfig::interval, kDuration>()},
     {.name = "records",
      .type = kInteger,
      .default_text = "1000000",
-     .help = "A partition commits after so many events, if that comes first.",
+     .help = "A partition takes a snapshot of its state after so many events, or after ten seconds if they are over first: it "
+             "bounds what is processed again after a crash.",
      .min = 1,
      .max = 1'000'000'000,
      .access = Bind<&CheckpointConfig::records, kInteger>()},
 };
-constexpr Section kCheckpoint{"checkpoint", "When pipelines commit.", kCheckpointProperties};
+constexpr Section kCheckpoint{"checkpoint", "When pipelines commit and take snapshots.", kCheckpointProperties};
 constexpr Property kStateProperties[] = {
     {.name = "memory_max",
      .type = kBytes,
@@ -627,15 +625,8 @@ constexpr Property kLiveProperties[] = {
      .default_text = "5",
      .help = "Changes a second that a client gets unless it asks for another rate.",
      .min = 1,
-     .max = 1000,
+     .max = kLiveRateMax,
      .access = Bind<&LiveConfig::rate, kInteger>()},
-    {.name = "queue_max",
-     .type = kBytes,
-     .default_text = "4MiB",
-     .help = "Bytes that may wait for one slow client before its changes are folded together.",
-     .min = 64 * kKiB,
-     .max = kGiB,
-     .access = Bind<&LiveConfig::queue_max, kBytes>()},
 };
 constexpr Section kLive{"live", "The live board and its clients.", kLiveProperties};
 

@@ -221,7 +221,7 @@ Status CommittedPartition::TakeSnapshot() {
   for (const auto& [name, table] : processor_->references()) snapshot.references[name] = table->version();
   SL_TRY(log_->TakeSnapshot(snapshot, processor_->TakeDedupeDelta(), processor_->watermark().value));
   // Those that lie ahead stood before this one, and went with what it takes the place of.
-  for (std::size_t i = next_activation_; i < activations_.size(); ++i) SL_TRY(log_->NoteActivation(activations_[i]));
+  SL_TRY(due_.NoteLeft(*log_));
   snapshot_positions_ = positions_;
   uncommitted_ = false;
   return {};

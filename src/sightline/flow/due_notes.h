@@ -24,8 +24,13 @@ class DueNotes {
   // Brings what is due before the record at `position` into the processor, up to and without the next tick, whose time it gives: the
   // caller lets it pass and calls again. Nothing when nothing is due any more.
   Result<std::optional<AppendTime>> Take(std::int64_t position, PartitionState& processor);
+  // Notes in `log` what is left, in its order.
+  Status NoteLeft(CommitLog& log) const;
 
  private:
+  // Whether, of the activation and the tick at these places, the tick is first.
+  bool TickIsNext(std::size_t activation, std::size_t tick) const;
+
   std::vector<ReferenceActivation> activations_;
   std::vector<IdleTick> ticks_;
   std::size_t next_activation_ = 0, next_tick_ = 0;

@@ -168,6 +168,8 @@ class MergeTask final : public Task {
     status.merge = true;
     SetMembers(context_.plan, *processor_, status);
     status.positions = committed_->positions();
+    // A log may end in a gap.
+    for (std::size_t p = 0; p < readers_.size(); ++p) status.positions[p] = std::max(status.positions[p], readers_[p]->position().value);
     status.origin = committed_->origin();
     status.watermark = processor_->watermark().value;
     status.state_bytes = processor_->state_bytes();

@@ -58,8 +58,8 @@ class PartitionState {
   virtual Status LoadState(std::string_view bytes) = 0;
   virtual IdRun TakeDedupeDelta() = 0;
   virtual Status LoadDedupe(std::string_view run) = 0;
-  // The topics were moved to another log: the offsets in the state are those there from now on. `partition` is the input's. kCorruption when
-  // a map is missing.
+  // The topics were moved to another log: the offsets in the state are those there from now on. `partition` is the input's. kCorruption
+  // when a map is missing.
   virtual Status MoveOffsets(const OffsetMaps& maps, Partition partition) = 0;
   // Runs of so many bytes in all are going to be loaded.
   virtual void ExpectDedupe(std::uint64_t /*bytes*/) {}

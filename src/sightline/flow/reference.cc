@@ -74,14 +74,15 @@ Result<ReferenceHandle> ReferenceTable::Deserialize(std::string name, Schema sch
 
 void ReferenceCatalog::Install(ReferenceHandle table) {
   const std::lock_guard lock(mutex_);
-  tables_[table->name()] = std::move(table);
+  Version& version = tables_[table->name()];
+  version = {.table = std::move(table), .since = clock_ == nullptr ? WallTime(0) : clock_->Now()};
   change_.fetch_add(1, std::memory_order_release);
 }
 
-ReferenceHandle ReferenceCatalog::Newest(const std::string& name) const {
+ReferenceCatalog::Version ReferenceCatalog::InEffect(const std::string& name) const {
   const std::lock_guard lock(mutex_);
   const auto at = tables_.find(name);
-  return at == tables_.end() ? nullptr : at->second;
+  return at == tables_.end() ? Version() : at->second;
 }
 
 }  // namespace sightline::flow

@@ -14,6 +14,8 @@
 #include "sightline/base/result.h"
 #include "sightline/model/column_batch.h"
 #include "sightline/model/schema.h"
+#include "sightline/model/time.h"
+#include "sightline/runtime/clock.h"
 
 namespace sightline::flow {
 
@@ -37,7 +39,7 @@ class ReferenceTable {
   const ColumnBatch& rows() const { return rows_; }
   int key() const { return key_; }
 
-  // The table as bytes, kept for replays of input that was joined with it.
+  // The table as bytes, kept for replays of input that was joined with it. Layout: docs/formats/reference.md.
   std::string Serialize() const;
   static Result<std::shared_ptr<const ReferenceTable>> Deserialize(std::string name, Schema schema, int key, std::string bytes);
 
@@ -59,15 +61,23 @@ using ReferenceHandle = std::shared_ptr<const ReferenceTable>;
 // The newest version of each reference. Thread-safe; a reload swaps the table in and workers take it up between two batches.
 class ReferenceCatalog {
  public:
+  // With a clock it knows since when a version is in effect.
+  explicit ReferenceCatalog(const runtime::Clock* clock = nullptr) : clock_(clock) {}
   void Install(ReferenceHandle table);
   // Null when none was installed under that name.
-  ReferenceHandle Newest(const std::string& name) const;
+  ReferenceHandle Newest(const std::string& name) const { return InEffect(name).table; }
+  struct Version {
+    ReferenceHandle table;
+    WallTime since;
+  };
+  Version InEffect(const std::string& name) const;
   // Changes with every Install: workers compare it before they look at the tables.
   std::uint64_t change() const { return change_.load(std::memory_order_acquire); }
 
  private:
+  const runtime::Clock* const clock_;
   mutable std::mutex mutex_;
-  std::map<std::string, ReferenceHandle> tables_;
+  std::map<std::string, Version> tables_;
   std::atomic<std::uint64_t> change_{0};
 };
 

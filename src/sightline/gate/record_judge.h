@@ -58,7 +58,7 @@ class RecordJudge {
   // now: call again with the same values. What it gives holds until the next call, and as long as the values' bytes do.
   Status Judge(std::span<const std::string_view> values);
   std::span<const AcceptedRecord> accepted() const { return accepted_; }  // ascending by record
-  std::span<const Reject> rejects() const { return decoded_.rejects; }    // the same
+  std::span<const Reject> rejects() const { return decoded_.rejects; }  // the same
   std::uint64_t extra_fields() const { return decoded_.extra_fields; }
 
   // Appends the dead letter of a refused record. Of the original `original_max` bytes are kept at most.

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <span>
 
@@ -8,6 +9,9 @@
 #include "sightline/model/result.h"
 
 namespace sightline {
+
+// Messages a second that one client may ask for; beyond it there is only "every change".
+inline constexpr std::int64_t kLiveRateMax = 100;
 
 // One group of a window as it stands now, on its way to the live board. It replaces the former state of the same window and
 // key as a unit. Row `begin` of `rows` must exist and hold the group's key columns even when the group has become empty

@@ -132,6 +132,7 @@ class Connection final : public Session, public BodyTaker, public std::enable_sh
   void Linger();
   void Finish();
   void ReleaseCount();
+  std::string TooSlow() const;
 
   void SetDeadline(std::chrono::milliseconds after) { deadline_ns_ = state_->clock.MonotonicNs() + Ns(after); }
   bool has_body() const { return parser_->chunked() || parser_->content_length().value_or(0) > 0; }
@@ -298,6 +299,7 @@ bool Connection::OnHeader() {
   request_->method = *method;
   if (const auto filled = FillRequest(); !filled) {
     state_->bad_requests->Add();
+    close_after_ = true;  // whoever stands between may take what follows for a part of it
     RefuseError(400, filled.error());
     return false;
   }
@@ -556,6 +558,13 @@ void Connection::OpenStream(Response response) {
   loop_.Remove(this);
 }
 
+std::string Connection::TooSlow() const {
+  const ServerOptions& options = state_->options;
+  if (phase_ == Phase::kHeader) return "the request's header did not come within " + FormatDuration(options.header_timeout);
+  return "the request's body did not come in time: nothing of it for " + FormatDuration(options.body_idle_timeout) + ", or after " +
+         FormatDuration(options.body_grace) + " less than " + FormatBytes(options.body_bytes_per_second_min) + " a second";
+}
+
 void Connection::Sweep(std::int64_t now_ns) {
   if (now_ns < deadline_ns_ || phase_ == Phase::kClosed) return;
   state_->timed_out->Add(phase_ == Phase::kIdle || phase_ == Phase::kLingering ? 0 : 1);
@@ -565,7 +574,7 @@ void Connection::Sweep(std::int64_t now_ns) {
     request_ = std::make_shared<Request>();
     request_->id = state_->request_prefix + std::to_string(state_->next_request++);
   }
-  Response response = ErrorResponse({ErrorKind::kDeadlineExceeded, "the request did not come in time"}, request_->id);
+  Response response = ErrorResponse({ErrorKind::kDeadlineExceeded, TooSlow()}, request_->id);
   response.status = 408;
   response.Set("X-Request-Id", request_->id);
   close_after_ = true;

@@ -7,6 +7,7 @@
 
 #include <openssl/ssl.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <future>
 #include <utility>
@@ -321,6 +322,12 @@ Status LoadTls(ServerState& state) {
 
 }  // namespace
 }  // namespace internal
+
+void ServerOptions::BoundTimes(std::chrono::milliseconds time_max) {
+  header_timeout = std::min(header_timeout, time_max);
+  body_idle_timeout = std::min(body_idle_timeout, time_max);
+  body_grace = write_timeout = time_max;
+}
 
 Result<std::unique_ptr<HttpServer>> HttpServer::Make(ServerOptions options, const runtime::Clock& clock, ops::Metrics& metrics,
                                                      const ops::Log& log) {

@@ -44,6 +44,10 @@ struct ServerOptions {
   std::chrono::milliseconds stream_ping_after = std::chrono::seconds(30);   // without a sign of life from a WebSocket client
   std::chrono::milliseconds stream_dead_after = std::chrono::seconds(90);
   std::chrono::milliseconds shutdown_grace = std::chrono::seconds(10);      // for requests in flight
+
+  // Gives a client so long for a header, for a body before its rate counts, and for taking some of an answer. What is shorter for
+  // a header or a silent body stays.
+  void BoundTimes(std::chrono::milliseconds time_max);
 };
 
 // An HTTP/1.1 server: connections are spread over loops of one thread each, requests of a connection are answered one after

@@ -233,6 +233,21 @@ TEST_F(HttpServerTest, BothLengthsEndTheConnection) {
   EXPECT_TRUE(client.Closed());
 }
 
+// Also where nothing of the request is left to be read.
+TEST_F(HttpServerTest, WhatIsNoRequestEndsTheConnection) {
+  Start();
+  for (const char* const attempt :
+       {"GET / HTTP/1.1\r\n\r\n", "GET / HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n", "GET /a%2fb HTTP/1.1\r\nHost: x\r\n\r\n"}) {
+    auto client = Connect();
+    client.Send(std::string(attempt) + "GET /next HTTP/1.1\r\nHost: x\r\n\r\n");
+    const auto refusal = client.Receive();
+    ASSERT_TRUE(refusal) << attempt;
+    EXPECT_EQ(refusal->status, 400) << attempt;
+    EXPECT_EQ(refusal->Header("connection"), "close") << attempt;
+    EXPECT_TRUE(client.Closed()) << attempt;
+  }
+}
+
 TEST_F(HttpServerTest, OtherRefusals) {
   Start();
   EXPECT_EQ(StatusOf("BREW / HTTP/1.1\r\nHost: x\r\n\r\n"), 501);
@@ -341,6 +356,42 @@ TEST_F(HttpServerTest, SlowBodyIsCutOffByItsRate) {
     EXPECT_EQ(response->status, 408);
   }
   EXPECT_GE(seconds, 20);
+}
+
+// A header that stays away, and a body whose last byte is fresh but which comes too slowly: both are told why.
+TEST_F(HttpServerTest, TheTimeOfARequestIsBoundedAsConfigured) {
+  ServerOptions options;
+  options.BoundTimes(1h);
+  EXPECT_EQ(options.header_timeout, 10s);
+  EXPECT_EQ(options.body_idle_timeout, 15s);
+  EXPECT_EQ(options.body_grace, 1h);
+  options.BoundTimes(2s);
+  EXPECT_EQ(options.write_timeout, 2s);
+  Start(options);
+  auto heading = Connect();
+  auto posting = Connect();
+  std::uint64_t sent = 0;
+  const auto send = [&](RawClient& client, std::string_view bytes) {
+    ASSERT_TRUE(client.Send(bytes));
+    WaitForReceived(sent += bytes.size());
+    server_->Sweep();  // behind it on the loop: the bytes are taken
+  };
+  send(heading, "GET / HTTP/1.1\r\n");
+  send(posting, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\nx");
+  clock_.Advance(1s);
+  send(posting, "x");
+  clock_.Advance(999ms);
+  server_->Sweep();
+  EXPECT_EQ(server_->connections(), 2U);
+  clock_.Advance(1ms);
+  server_->Sweep();
+  for (const auto& [client, says] : {std::pair(&heading, "the request's header did not come within 2s"),
+                                     std::pair(&posting, "nothing of it for 2s, or after 2s less than 4KiB a second")}) {
+    const auto response = client->Receive();
+    ASSERT_TRUE(response) << says;
+    EXPECT_EQ(response->status, 408);
+    EXPECT_NE(response->body.find(says), std::string::npos) << response->body;
+  }
 }
 
 TEST_F(HttpServerTest, ClientThatDoesNotReadIsCutOff) {

@@ -23,6 +23,7 @@ export interface PipelineStatus {
   verdicts: Verdicts;
   unknown_location: number;
   partially_late: number;
+  extra_fields: number;
   results: number;
   rate_per_s: number;
   lag_records: number;
@@ -31,7 +32,7 @@ export interface PipelineStatus {
   open_windows: number;
   state_bytes: number;
   commits: number;
-  partitions: { partition: number; offset: number; end: number; watermark: number | null }[];
+  partitions: { partition: number; offset: number; end: number; rate_per_s: number; watermark: number | null; hot: boolean }[];
 }
 export interface Status {
   version: string;

@@ -43,6 +43,7 @@ function Alarms({ now }: { now: Status }) {
   if (statusLink.value === 'reconnecting') alarms.push(<>The server does not answer. These figures are of <When ms={now.now} part="seconds" alone />. Trying again.</>);
   for (const p of now.pipelines) {
     if (p.state === 'failed') alarms.push(<><strong>{p.name}</strong> has failed: {p.error ?? 'no reason given'}. Repair the cause and restart; it goes on from its last commit.</>);
+    for (const part of p.partitions) if (part.hot) alarms.push(<>Partition {part.partition} of <strong>{p.name}</strong> is {plural(part.end - part.offset, 'record')} behind while others wait for work. One core works on a partition: let <code>partition_by</code> spread the events more evenly, or filter them earlier.</>);
     if (!identityOf(p).holds) alarms.push(<>The accounts of <strong>{p.name}</strong> do not balance. Run <code>sightline audit</code>, which recounts from the log.</>);
   }
   for (const sink of now.sinks) if (sink.error) alarms.push(<>Sink <strong>{sink.name}</strong>: {sink.error}. Results wait in the log and follow when it is back.</>);
@@ -96,6 +97,7 @@ function Accounts({ pipeline }: { pipeline: PipelineStatus }) {
       </p>
       <p class="panel-note">
         Every record offered to <strong>{rootName.value}</strong> stands under exactly one verdict, after every crash as well.
+        {pipeline.extra_fields > 0 && <> Fields that the contract does not name: {formatCount(pipeline.extra_fields)}.</>}
         {pipeline.unknown_location > 0 && <> Counted, with a location that is not in the reference: {formatCount(pipeline.unknown_location)}.</>}
       </p>
     </Panel>

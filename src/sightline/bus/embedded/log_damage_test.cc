@@ -221,6 +221,30 @@ TEST_F(LogDamage, DamagedSidecarsCostTimeAndNothingElse) {
   EXPECT_TRUE(Report(log).damages.empty());
   EXPECT_GT(Report(log).scanned_bytes, 18'000U);
   EXPECT_EQ(Read(log).first.size(), 20U);
+  EXPECT_TRUE(Report(log).damaged_sidecars.empty());
+}
+
+TEST_F(LogDamage, ADamagedSidecarOfARemovedSegmentIsReportedUntilItIsRemoved) {
+  SimulatedLog log(3);
+  ASSERT_TRUE(log.Open());
+  ASSERT_TRUE(log.bus->EnsureTopic({.name = "t", .retain_bytes = 20'000}));
+  for (int i = 0; i < 60; ++i) ASSERT_TRUE(Append(log, {std::string(900, 'x')}));
+  const std::int64_t start = log.bus->Describe("t")->partitions[0].start.value;
+  ASSERT_GT(start, 0);
+  ASSERT_TRUE(log.bus->Close());
+  const std::string sidecar = log.FilesOf("t", 0, ".meta").at(0);
+  ASSERT_LT(sidecar.substr(0, sidecar.rfind('.')), log.FilesOf("t", 0, ".log").at(0)) << "its segment is there";
+  ASSERT_TRUE(log.files.Flip(sidecar, 20, 4));
+  for (int round = 0; round < 2; ++round) {
+    ASSERT_TRUE(log.Open());
+    EXPECT_EQ(Report(log).damaged_sidecars, std::vector<std::string>{sidecar});
+    EXPECT_TRUE(Report(log).damages.empty());
+    EXPECT_EQ(Read(log, start).first.size(), static_cast<std::size_t>(60 - start));
+    ASSERT_TRUE(log.bus->Close());
+  }
+  ASSERT_TRUE(log.files.Remove(sidecar));
+  ASSERT_TRUE(log.Open());
+  EXPECT_TRUE(Report(log).damaged_sidecars.empty());
 }
 
 TEST_F(LogDamage, ADamagedStateFileIsAnErrorWithARemedy) {

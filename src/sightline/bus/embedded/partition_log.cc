@@ -14,6 +14,8 @@ constexpr std::size_t kJoinBelow = 64 << 10;
 constexpr std::size_t kJoinedMax = 1 << 20;
 // A clock that is set back by less than this does not make append times fall; by more, the earlier time was the mistake.
 constexpr std::int64_t kClockBackMaxMs = 3'600'000;
+constexpr std::string_view kFullDiskRemedy =
+    "; make room on that disk or keep less (datasets.NAME.retain), then send it again: nothing that was accepted is lost";
 
 }  // namespace
 
@@ -164,6 +166,7 @@ void PartitionLog::TakeBack(const Error& error) {
   retries_.ForgetFrom(from);
   Error answer{error.kind, Where() + ": " + error.message};
   if (error.kind == ErrorKind::kResourceExhausted) {
+    answer.message += kFullDiskRemedy;
     // Half a batch may stand behind the last whole one.
     if (auto cut = active()->Cut(active()->used()); !cut) Stop(cut.error().message);
   } else {
@@ -204,8 +207,13 @@ Status PartitionLog::Roll(std::uint64_t needed) {
     created = CreateSegment(needed);
   }
   if (!created) {
-    if (created.error().kind != ErrorKind::kResourceExhausted) Stop(created.error().message);
-    return std::unexpected(std::move(created).error().In(Where()));
+    Error error = std::move(created).error().In(Where());
+    if (error.kind == ErrorKind::kResourceExhausted) {
+      error.message += kFullDiskRemedy;
+    } else {
+      Stop(error.message);
+    }
+    return std::unexpected(std::move(error));
   }
   segments_.push_back(std::move(*created));
   staged_position_ = kSegmentHeaderSize;

@@ -64,6 +64,7 @@ class Recovery {
   RecoveredLog log_;
   std::vector<SegmentName> names_;
   std::map<std::string, Sidecar> sidecars_;  // by stem, so by offset
+  std::vector<SegmentName> damaged_;         // whose sidecars are
   Offset floor_;                             // sidecars say that everything before it was durable
   Offset durable_;                           // batches say so
   Place scan_from_;
@@ -84,8 +85,11 @@ Status Recovery::ReadDirectory() {
     } else if (const auto described = SegmentName::Parse(entry.name, ".meta")) {
       SL_ASSIGN_OR_RETURN(const std::string file, runtime::ReadFile(files_, path, kSidecarBytesMax));
       auto sidecar = Sidecar::Decode(file);
-      // A damaged one is not missed: the segment says the same, it only takes longer to read.
-      if (sidecar && sidecar->segment == *described) sidecars_.emplace(described->Stem(), std::move(*sidecar));
+      if (sidecar && sidecar->segment == *described) {
+        sidecars_.emplace(described->Stem(), std::move(*sidecar));
+      } else {
+        damaged_.push_back(*described);
+      }
     }
   }
   std::ranges::sort(names_, {}, [](const SegmentName& name) { return std::pair(name.base, name.id); });
@@ -106,7 +110,13 @@ Status Recovery::OpenSegments() {
     SL_ASSIGN_OR_RETURN(auto segment, Segment::Open(files_, directory_, names_[i], last ? input_.segment_bytes : 0));
     log_.segments.push_back(std::move(segment));
   }
-  return RemoveTwins();
+  SL_TRY(RemoveTwins());
+  // A damaged sidecar is not missed where its segment is: that says the same, it only takes longer to read.
+  for (const SegmentName& name : damaged_) {
+    const bool there = std::ranges::any_of(log_.segments, [&](const SegmentPtr& segment) { return segment->name() == name; });
+    if (!there) log_.report.damaged_sidecars.push_back(directory_ + "/" + name.SidecarFile());
+  }
+  return {};
 }
 
 // A segment that was too small for its first batch is replaced by a larger one with the same base; a crash can bring the

@@ -24,6 +24,8 @@ struct RecoveryReport {
   std::uint64_t scanned_bytes = 0;
   std::uint64_t cut_bytes = 0;     // of a torn tail that nobody was promised
   std::vector<Damage> damages;
+  // Damaged sidecars of segments that retention has removed: the idempotency tags in them are lost, no record is.
+  std::vector<std::string> damaged_sidecars;
 };
 
 // A sidecar file whose segment is gone, kept for its idempotency tags.

@@ -58,7 +58,7 @@ Status Segment::Write(std::uint64_t position, std::string_view bytes, std::uint6
       SL_ASSIGN_OR_RETURN(const std::uint64_t left, files_.FreeBytes(directory_));
       if (left < reserve + (size - file_size_)) {
         return Fail(ErrorKind::kResourceExhausted, directory_ + " has " + FormatBytes(left) + " left on its disk, and " +
-                                                       FormatBytes(reserve) + " are kept free; make room or lower retention");
+                                                       FormatBytes(reserve) + " are kept free: it is full");
       }
     }
     dirty = true;

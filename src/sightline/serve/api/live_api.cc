@@ -1,3 +1,4 @@
+#include "sightline/model/live.h"
 #include "sightline/serve/api/api_internal.h"
 #include "sightline/serve/live/live_request.h"
 #include "sightline/serve/url.h"
@@ -59,12 +60,14 @@ void AddLiveRoutes(RouteTable& table, const Context& context) {
   route.guard = Guard::Needs(security::Permission::kResultsRead);
   route.tag = "live";
   route.summary = "Open windows and the newest final ones as they change, as a WebSocket or server-sent events: a snapshot, then changes";
-  route.parameters = {{In::kQuery, "rate", "Messages a second at most, or all",
-                       R"({"oneOf":[{"type":"number","minimum":0.01,"maximum":100},{"const":"all"}],"default":5})", false},
-                      {In::kQuery, "resume", "The token of the last message seen (or Last-Event-ID): begins with what changed since",
-                       R"({"type":"string"})", false},
-                      {In::kQuery, "*", "A group column and its value; given several times: any of them",
-                       R"({"type":"object","additionalProperties":{"type":"array","items":{"type":"string"}}})", false}};
+  route.parameters = {
+      {In::kQuery, "rate", "Messages a second at most, or all",
+       R"({"oneOf":[{"type":"number","minimum":0.01,"maximum":)" + std::to_string(kLiveRateMax) + R"(},{"const":"all"}],"default":5})",
+       false},
+      {In::kQuery, "resume", "The token of the last message seen (or Last-Event-ID): begins with what changed since",
+       R"({"type":"string"})", false},
+      {In::kQuery, "*", "A group column and its value; given several times: any of them",
+       R"({"type":"object","additionalProperties":{"type":"array","items":{"type":"string"}}})", false}};
   route.answers = {
       {101, "A WebSocket with a message a text frame", {}, ""},
       {200, "Server-sent events with a message each", {"text/event-stream"}, R"({"$ref":"#/components/schemas/LiveMessage"})"},

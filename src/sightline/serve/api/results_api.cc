@@ -274,7 +274,8 @@ void AddResultRoutes(RouteTable& table, const Context& context) {
   top.pattern = "/v1/top-items";
   top.guard = Guard::Needs(security::Permission::kResultsRead);
   top.tag = "results";
-  top.summary = "The items seen most in a range of time, at a location or overall: counts are summed first and ranked then";
+  top.summary =
+      "The items seen most in the final windows of a range of time, at a location or overall: counts are summed first and ranked then";
   top.parameters = {{In::kQuery, "location", "A location; without it overall", R"({"type":"string","format":"int64"})", false},
                     {In::kQuery, "from", "Windows that start at or after this", std::string(kEpochMs), false},
                     {In::kQuery, "to", "Windows that start before this", std::string(kEpochMs), false},

@@ -68,6 +68,7 @@ constexpr std::string_view kStatusSchema =
       "watermark":{"type":["integer","null"]},"restore_ms":{"type":["integer","null"]}}}}},
     "additionalProperties":true}},
   "sinks":{"type":"array","items":{"type":"object","additionalProperties":true}},
+  "gates":{"type":"array","items":{"type":"object","additionalProperties":true}},
   "live":{"type":"object","properties":{"clients":{"type":"integer"},"messages_per_s":{"type":"number"}}}}})";
 
 void AddStatus(RouteTable& table, const Context& context) {

@@ -6,12 +6,12 @@
 
 #include "sightline/base/bytes.h"
 #include "sightline/base/text.h"
+#include "sightline/model/live.h"
 #include "sightline/security/secret.h"
 
 namespace sightline::serve {
 namespace {
 
-constexpr double kRateMax = 100;
 constexpr double kRateMin = 0.01;
 
 // The value as LiveText writes it.
@@ -43,8 +43,10 @@ Result<std::int64_t> ParseRate(std::string_view text) {
   if (text == "all") return 0;
   double rate = 0;
   const auto parsed = std::from_chars(text.data(), text.data() + text.size(), rate);
-  if (parsed.ec != std::errc() || parsed.ptr != text.data() + text.size() || !(rate >= kRateMin && rate <= kRateMax)) {
-    return Fail(ErrorKind::kInvalidArgument, "rate must be 'all' or messages a second from 0.01 to 100, not '" + std::string(text) + "'");
+  if (parsed.ec != std::errc() || parsed.ptr != text.data() + text.size() ||
+      !(rate >= kRateMin && rate <= static_cast<double>(kLiveRateMax))) {
+    return Fail(ErrorKind::kInvalidArgument, "rate must be 'all' or messages a second from 0.01 to " + std::to_string(kLiveRateMax) +
+                                                 ", not '" + std::string(text) + "'");
   }
   return static_cast<std::int64_t>(1e9 / rate);
 }

@@ -25,7 +25,7 @@ ResultsSink::ResultsSink(bus::Bus& bus, StatisticsStore& store, const runtime::R
       shape_(std::move(shape)),
       generation_(generation),
       options_([&] {
-        if (options.group.empty()) options.group = "statistics/" + shape_.pipeline;
+        if (options.group.empty()) options.group = "statistics." + shape_.pipeline;
         return std::move(options);
       }()),
       batch_(shape_.schema) {}
@@ -182,7 +182,8 @@ Result<milliseconds> ResultsSink::TryStep() {
   SL_TRY(Gather());
   const bool due = Advanced() && (batch_.rows().rows >= options_.rows_max || Wait() <= nanoseconds(0));
   if (due) SL_TRY(ApplyGathered());
-  const bool there = !activated_ && !sources_.empty() && std::ranges::all_of(sources_, [](const auto& entry) { return entry.second.next >= entry.second.goal; });
+  const bool there = !activated_ && !sources_.empty() &&
+                     std::ranges::all_of(sources_, [](const auto& entry) { return entry.second.next >= entry.second.goal; });
   if (there && (!options_.may_activate || options_.may_activate())) {
     if (Advanced()) SL_TRY(ApplyGathered());
     SL_TRY(store_.Activate(shape_.pipeline, generation_));

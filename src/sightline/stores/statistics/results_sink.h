@@ -22,7 +22,7 @@ namespace sightline::stores {
 
 struct ResultsSinkOptions {
   std::string topic{};                         // results.<pipeline>
-  std::string group{};                         // holds the topic's data until it is applied; empty: statistics/<pipeline>
+  std::string group{};                         // holds the topic's data until it is applied; empty: statistics.<pipeline>
   std::size_t rows_max = 10'000;               // a transaction is closed when it has as many
   std::chrono::milliseconds gather_max{1000};  // or when the transaction before is as old,
   std::chrono::milliseconds quiet{100};        // or when no more has come for so long: results come in bursts, when windows close

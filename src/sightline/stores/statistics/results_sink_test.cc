@@ -181,7 +181,7 @@ class ResultsSinkTest : public ::testing::Test {
     return counts;
   }
   std::optional<Offset> Held(std::int32_t partition) {
-    return bus_.CommittedOffset("statistics/top_items", {kTopic, Partition(partition)}).value();
+    return bus_.CommittedOffset("statistics.top_items", {kTopic, Partition(partition)}).value();
   }
 
   testing::TestDirectory directory_;
