@@ -88,7 +88,7 @@ class TransactionCommitLog final : public flow::CommitLog {
     SL_TRY(TakeOver());
     SL_ASSIGN_OR_RETURN(const std::vector<GroupOffset> offsets, bus_.admin().GroupOffsets(group_, inputs_));
     if (offsets.empty()) {
-      SL_TRY(CheckNew());
+      if (!place_.shares_topics) SL_TRY(CheckNew());
       ends_.assign(topics_.size(), 0);
     } else {
       SL_TRY(Recover(offsets));

@@ -63,7 +63,8 @@ Result<std::unique_ptr<CommittedPartition>> CommittedPartition::Open(CommitLogs&
                                              .partition = settings.partition,
                                              .inputs = settings.inputs,
                                              .topics = made->topics_,
-                                             .fingerprint = FamilyFingerprint(plan, root)}));
+                                             .fingerprint = FamilyFingerprint(plan, root),
+                                             .shares_topics = settings.replace}));
   const std::optional<Recovered> recovered = made->log_->TakeRecovered();
   made->seed_ = settings.seed;
   const bool goes_on = recovered && !recovered->other_plan;

@@ -108,6 +108,7 @@ struct CommitPlace {
   std::vector<TopicPartition> inputs;
   std::vector<std::string> topics;     // owned: its results, those of the pipelines fused with it, its dead letters
   std::uint64_t fingerprint = 0;       // of the root and all that hang on it
+  bool shares_topics = false;          // they may hold what was put out under another name: by another engine, or before it came here
 };
 
 // Everything of a snapshot but its state and the runs of ids; the reader's ok() says whether it was whole.

@@ -23,6 +23,12 @@ void WritePipeline(JsonWriter& json, const ServerStatus::Pipeline& pipeline) {
   json.Field("results", pipeline.results).Name("rate_per_s").Rate(pipeline.rate_per_s);
   json.Field("lag_records", pipeline.lag_records).Field("lag_ms", pipeline.lag_ms).Field("watermark", pipeline.watermark);
   json.Field("open_windows", pipeline.open_windows).Field("state_bytes", pipeline.state_bytes).Field("commits", pipeline.commits);
+  if (pipeline.job) {
+    json.Name("job").BeginObject().Field("engine", pipeline.job->engine).Field("id", pipeline.job->id).Field("state", pipeline.job->state);
+    json.Field("restarts", pipeline.job->restarts).Field("checkpoints", pipeline.job->checkpoints);
+    json.Field("checkpoints_failed", pipeline.job->checkpoints_failed).Field("checkpoint_at", pipeline.job->checkpoint_at);
+    json.Field("failure", pipeline.job->failure).EndObject();
+  }
   json.Name("partitions").BeginArray();
   for (const auto& p : pipeline.partitions) {
     json.BeginObject().Field("partition", p.partition).Field("offset", p.offset).Field("end", p.end);

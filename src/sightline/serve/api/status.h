@@ -36,8 +36,20 @@ struct ServerStatus {
     std::optional<std::int64_t> restore_ms;  // how long the newest restart or takeover took; none while it goes on
     std::int64_t lag_records() const { return std::max<std::int64_t>(0, end - offset); }
   };
+  // What makes a pipeline's results on another engine.
+  struct Job {
+    std::string engine;  // "flink"
+    std::string id;
+    std::string state;   // in the engine's words; empty: it says nothing
+    std::int64_t restarts = 0;
+    std::int64_t checkpoints = 0;
+    std::int64_t checkpoints_failed = 0;
+    std::optional<std::int64_t> checkpoint_at;  // epoch ms
+    std::string failure;                        // the newest that is remembered
+  };
   struct Pipeline {
     std::string name;
+    std::optional<Job> job;
     bool failed = false;
     std::optional<std::string> error;
     std::uint64_t in = 0;
