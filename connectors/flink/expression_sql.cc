@@ -21,11 +21,18 @@ struct Sql {
   Binding binding = Binding::kWhole;
 };
 
-constexpr std::string_view kLetters = "'ABCDEFGHIJKLMNOPQRSTUVWXYZ', 'abcdefghijklmnopqrstuvwxyz'";
-constexpr std::string_view kSmallLetters = "'abcdefghijklmnopqrstuvwxyz', 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'";
 constexpr std::string_view kIntegerText = R"('^-?[0-9]+\z')";
 constexpr std::string_view kNumberText = R"('^-?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)?\z')";
 constexpr std::string_view kDoubleMax = "1.7976931348623157E308";
+
+// Letter by letter: LOWER and UPPER would change letters of other alphabets, too, and there is no TRANSLATE. `from` is the first letter.
+std::string ChangeCase(std::string text, char from) {
+  for (int letter = 0; letter < 26; ++letter) {
+    const char before = static_cast<char>(from + letter);
+    text = "REPLACE(" + text + ", '" + before + "', '" + static_cast<char>(before ^ 0x20) + "')";
+  }
+  return text;
+}
 
 std::unexpected<Error> Refuse(const std::string& what, const std::string& instead) {
   return Fail(ErrorKind::kFailedPrecondition, what + "; write instead: " + instead);
@@ -222,8 +229,8 @@ class Writer {
         return Sql{"CASE WHEN " + a + " <> " + Int64Literal(std::numeric_limits<std::int64_t>::min()) + " THEN ABS(" + a + ") END"};
       case Op::kFloor: return node.type == FieldType::kInt64 ? Write(*node.children[0]) : Result<Sql>(Sql{"FLOOR(" + a + ")"});
       case Op::kCeil: return node.type == FieldType::kInt64 ? Write(*node.children[0]) : Result<Sql>(Sql{"CEIL(" + a + ")"});
-      case Op::kLower: return Sql{"`TRANSLATE`(" + a + ", " + std::string(kLetters) + ")"};
-      case Op::kUpper: return Sql{"`TRANSLATE`(" + a + ", " + std::string(kSmallLetters) + ")"};
+      case Op::kLower:
+      case Op::kUpper: return Sql{ChangeCase(a, node.op == Op::kUpper ? 'a' : 'A')};
       case Op::kLength: return Sql{"CAST(CHAR_LENGTH(" + a + ") AS BIGINT)"};
       case Op::kTrim: return Sql{"TRIM(" + a + ")"};
       case Op::kStartsWith: return Sql{"STARTSWITH(" + a + ", " + arguments[1] + ")"};

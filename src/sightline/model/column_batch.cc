@@ -48,7 +48,7 @@ void ColumnBatch::Take(std::span<const std::uint32_t> keep) {
 }
 
 char* ColumnBatch::Allocate(std::size_t size) {
-  if (arena_used_ + size > arena_size_) {
+  if (arena.empty() || arena_used_ + size > arena_size_) {
     arena_size_ = std::max<std::size_t>(size, 64 * 1024);
     arena_used_ = 0;
     arena.push_back(std::make_unique_for_overwrite<char[]>(arena_size_));

@@ -34,5 +34,12 @@ TEST(ColumnBatch, TakeLeavesBuffersOfOtherTypesAlone) {
   EXPECT_EQ(batch.columns[0].strings.size(), 2U);
 }
 
+// The empty text may be the first that a batch keeps.
+TEST(ColumnBatchTest, AllocatesNothingAtFirst) {
+  ColumnBatch batch;
+  EXPECT_NE(batch.Allocate(0), nullptr);
+  EXPECT_NE(batch.Allocate(1), nullptr);
+}
+
 }  // namespace
 }  // namespace sightline
