@@ -135,7 +135,8 @@ Result<FlinkSubmission> PrepareFlinkJob(const config::Config& config, const flow
     int index = plan.Find(name);
     if (index < 0) return Fail(ErrorKind::kNotFound, "there is no pipeline " + name);
     wanted.insert(index);
-    for (index = plan.pipelines[static_cast<std::size_t>(index)].parent; index >= 0; index = plan.pipelines[static_cast<std::size_t>(index)].parent) {
+    for (index = plan.pipelines[static_cast<std::size_t>(index)].parent; index >= 0;
+         index = plan.pipelines[static_cast<std::size_t>(index)].parent) {
       const flow::PipelinePlan& pipeline = plan.pipelines[static_cast<std::size_t>(index)];
       if (pipeline.to_statistics || pipeline.to_live) wanted.insert(index);
       if (pipeline.parent < 0) made.root = pipeline.name;
@@ -206,9 +207,14 @@ Status KeepFlinkJob(bus::Bus& bus, const FlinkJobRecord& record) {
   bus::TopicSpec spec;
   spec.name = kFlinkJobsTopic;
   SL_TRY(bus.EnsureTopic(spec));
-  const json value = {{"root", record.root},           {"pipelines", record.pipelines}, {"job", record.job},
-                      {"run", record.run},             {"sql", record.sql},             {"savepoint", record.savepoint},
-                      {"submitted_ms", record.submitted_ms}, {"stopped_at", record.stopped_at}};
+  const json value = {{"root", record.root},
+                      {"pipelines", record.pipelines},
+                      {"job", record.job},
+                      {"run", record.run},
+                      {"sql", record.sql},
+                      {"savepoint", record.savepoint},
+                      {"submitted_ms", record.submitted_ms},
+                      {"stopped_at", record.stopped_at}};
   const std::string bytes = value.dump();
   const std::string_view values[] = {bytes};
   SL_TRY(bus::AppendAndWait(bus, {kFlinkJobsTopic, Partition(0)}, {.values = values}));
@@ -220,7 +226,8 @@ Result<std::map<std::string, FlinkJobRecord>> KeptFlinkJobs(bus::Bus& bus) {
   const Result<bus::TopicInfo> info = bus.Describe(kFlinkJobsTopic);
   if (!info && info.error().kind == ErrorKind::kNotFound) return jobs;
   if (!info) return std::unexpected(info.error());
-  SL_ASSIGN_OR_RETURN(const std::unique_ptr<bus::Reader> reader, bus.OpenReader({kFlinkJobsTopic, Partition(0)}, info->partitions[0].start));
+  SL_ASSIGN_OR_RETURN(const std::unique_ptr<bus::Reader> reader,
+                      bus.OpenReader({kFlinkJobsTopic, Partition(0)}, info->partitions[0].start));
   for (;;) {
     SL_ASSIGN_OR_RETURN(const std::optional<bus::Batch> batch, reader->Next());
     if (!batch) return jobs;
@@ -265,10 +272,12 @@ std::vector<std::string> StateLost(const std::string& before, const std::string&
   const int index = plan.Find(root);
   if (index < 0) return {"all state of " + root + ", which is no pipeline any more"};
   const flow::PipelinePlan& pipeline = plan.pipelines[static_cast<std::size_t>(index)];
-  lost.push_back("where the topics were read to: they are read again from their beginning, and results that are out come again as corrections");
+  lost.push_back(
+      "where the topics were read to: they are read again from their beginning, and results that are out come again as corrections");
   for (const flow::RowOp& op : pipeline.row_ops) {
     if (const auto* dedupe = std::get_if<flow::DedupeOp>(&op)) {
-      lost.push_back("the ids of the last " + FormatDuration(std::chrono::milliseconds(dedupe->within)) + ", by which duplicates are known");
+      lost.push_back("the ids of the last " + FormatDuration(std::chrono::milliseconds(dedupe->within)) +
+                     ", by which duplicates are known");
     }
   }
   lost.push_back("the counts of the windows that are open (" + FormatDuration(pipeline.window.size) + " each)");

@@ -17,9 +17,11 @@ constexpr std::int64_t kNsPerMs = 1'000'000;
 Result<std::unique_ptr<FlinkJobs>> FlinkJobs::Open(const World& world, const config::Config& config, const flow::Plan& plan,
                                                    const std::string& gateway) {
   if (config.drivers.bus.type != config::BusType::kKafka) {
-    return Fail(ErrorKind::kFailedPrecondition, "Flink reads and writes Kafka's topics, and drivers.bus is the embedded log: write bus: {type: kafka, …}");
+    return Fail(ErrorKind::kFailedPrecondition,
+                "Flink reads and writes Kafka's topics, and drivers.bus is the embedded log: write bus: {type: kafka, …}");
   }
-  if (!config.drivers.flink) return Fail(ErrorKind::kFailedPrecondition, "there is no drivers.flink, which names the cluster's gateway and job manager");
+  if (!config.drivers.flink)
+    return Fail(ErrorKind::kFailedPrecondition, "there is no drivers.flink, which names the cluster's gateway and job manager");
   std::unique_ptr<FlinkJobs> jobs(new FlinkJobs(world, config, plan, gateway.empty() ? config.drivers.flink->gateway : gateway));
   SL_TRY(jobs->Connect());
   return jobs;
@@ -94,8 +96,9 @@ Result<FlinkJobRecord> FlinkJobs::Find(const std::string& name) {
     if (root == name || record.job == name || makes) return record;
     known += (known.empty() ? "" : ", ") + root;
   }
-  return Fail(ErrorKind::kNotFound, "no job was submitted for " + name + (known.empty() ? "; `sightline plan --engine flink --submit` does it"
-                                                                                         : "; there are jobs for " + known));
+  return Fail(ErrorKind::kNotFound,
+              "no job was submitted for " + name +
+                  (known.empty() ? "; `sightline plan --engine flink --submit` does it" : "; there are jobs for " + known));
 }
 
 Result<std::string> FlinkJobs::Stop(FlinkJobRecord record) {

@@ -118,7 +118,8 @@ class Command {
                     std::vector<std::string> choices = {});
   // All that follow; the last argument of a command.
   Command& Arguments(std::string name, std::vector<std::string>& into, std::string help, Need need = Need::kOptional);
-  // `spelled` is "--to URL" or "-n, --limit N". Of "--to [URL]" the URL may be left out, and `into` is kConfigured then. A std::vector<std::string>* may be given several times.
+  // `spelled` is "--to URL" or "-n, --limit N". Of "--to [URL]" the URL may be left out, and `into` is kConfigured then. A
+  // std::vector<std::string>* may be given several times.
   Command& Option(std::string_view spelled, Target into, std::string help, std::vector<std::string> choices = {});
   Command& Flag(std::string_view spelled, bool& into, std::string help);
   Command& Example(std::string line, std::string what);

@@ -49,7 +49,8 @@ Result<Cluster::Room> Cluster::Look() {
   if (!overview.is_object() || !overview.contains("slots-total")) {
     return Fail(ErrorKind::kFailedPrecondition, "what answers at " + http_->url() + " is no job manager of Flink");
   }
-  return Room{.slots = Number(overview, "slots-total"), .free = Number(overview, "slots-available"), .version = Word(overview, "flink-version")};
+  return Room{
+      .slots = Number(overview, "slots-total"), .free = Number(overview, "slots-available"), .version = Word(overview, "flink-version")};
 }
 
 Result<std::vector<JobOverview>> Cluster::Jobs() {
@@ -149,7 +150,8 @@ Status Cluster::AwaitRunning(const std::string& id, milliseconds patience) {
     }
     if (overview.state == "RUNNING" && tasks > 0 && running == tasks) return {};
     if (waited >= patience) {
-      std::string message = "job " + id + " is " + overview.state + ", with " + std::to_string(running) + " of " + std::to_string(tasks) + " tasks";
+      std::string message =
+          "job " + id + " is " + overview.state + ", with " + std::to_string(running) + " of " + std::to_string(tasks) + " tasks";
       if (const Result<Room> room = Look(); room && room->free == 0) {
         message += "; the cluster has no free slot: it needs one for each of the dataset's partitions";
       }
@@ -172,7 +174,8 @@ Result<std::string> Cluster::Stop(const std::string& id, const std::string& fold
       const std::string why = operation.contains("failure-cause") ? LastCause(Word(operation["failure-cause"], "stack-trace")) : "";
       return Fail(ErrorKind::kFailedPrecondition, "job " + id + " could not be stopped with a savepoint: " + why);
     }
-    if (waited >= patience) return Fail(ErrorKind::kDeadlineExceeded, "the savepoint of job " + id + " is not there yet; it may still come");
+    if (waited >= patience)
+      return Fail(ErrorKind::kDeadlineExceeded, "the savepoint of job " + id + " is not there yet; it may still come");
     sleep_(kLook);
   }
 }

@@ -119,7 +119,8 @@ class Writer {
   // BIGINT wraps around in Flink without a word. In decimals nothing is lost, and a text of too many digits is no BIGINT.
   Result<Sql> Checked(const std::string& word, Sql left, const Node& right) const {
     SL_ASSIGN_OR_RETURN(const std::string b, Argument(right));
-    return Sql{"TRY_CAST(CAST(CAST(" + left.text + " AS DECIMAL(19, 0)) " + word + " CAST(" + b + " AS DECIMAL(19, 0)) AS STRING) AS BIGINT)"};
+    return Sql{"TRY_CAST(CAST(CAST(" + left.text + " AS DECIMAL(19, 0)) " + word + " CAST(" + b +
+               " AS DECIMAL(19, 0)) AS STRING) AS BIGINT)"};
   }
   Result<Sql> Divide(const Node& node) const {
     const Node& by = *node.children[1];
@@ -150,7 +151,8 @@ class Writer {
     if (node.text.find('\\') != std::string::npos) {
       const std::string_view free = "~^!#@$&|";
       const std::size_t at = free.find_first_not_of(node.text);
-      if (at == std::string_view::npos) return Refuse("LIKE " + Text(node.text) + " leaves no character to escape with", "a shorter pattern");
+      if (at == std::string_view::npos)
+        return Refuse("LIKE " + Text(node.text) + " leaves no character to escape with", "a shorter pattern");
       out += " ESCAPE '" + std::string(1, free[at]) + "'";
     }
     return Sql{std::move(out), Binding::kCompare};
@@ -188,8 +190,8 @@ class Writer {
         return Sql{"CAST(" + a + " AS BIGINT)"};
       case FieldType::kDouble:
         if (from.type == FieldType::kString) {
-          return Sql{"CASE WHEN REGEXP(" + a + ", " + std::string(kNumberText) + ") AND ABS(TRY_CAST(" + a + " AS DOUBLE)) <= " +
-                     std::string(kDoubleMax) + " THEN TRY_CAST(" + a + " AS DOUBLE) END"};
+          return Sql{"CASE WHEN REGEXP(" + a + ", " + std::string(kNumberText) + ") AND ABS(TRY_CAST(" + a +
+                     " AS DOUBLE)) <= " + std::string(kDoubleMax) + " THEN TRY_CAST(" + a + " AS DOUBLE) END"};
         }
         if (from.type == FieldType::kBool) return Sql{"CAST(CAST(" + a + " AS INT) AS DOUBLE)"};
         return Sql{"CAST(" + a + " AS DOUBLE)"};
@@ -205,15 +207,18 @@ class Writer {
 
   Result<Sql> Substring(const Node& node) const {
     constexpr std::int64_t kFar = std::numeric_limits<std::int32_t>::max();
-    const bool literal = std::all_of(node.children.begin() + 1, node.children.end(), [](const auto& child) { return child->op == Op::kInt64; });
-    if (!literal) return Refuse("SUBSTRING with a place or length that is computed counts otherwise in Flink", "the place and length as numbers");
+    const bool literal =
+        std::all_of(node.children.begin() + 1, node.children.end(), [](const auto& child) { return child->op == Op::kInt64; });
+    if (!literal)
+      return Refuse("SUBSTRING with a place or length that is computed counts otherwise in Flink", "the place and length as numbers");
     SL_ASSIGN_OR_RETURN(const std::string a, Argument(*node.children[0]));
     const std::int64_t from = std::clamp(node.children[1]->int64, -kFar, kFar);
     // What would lie before the first character takes its share of the length.
     const std::int64_t begin = std::max<std::int64_t>(from, 1);
     if (node.children.size() == 2) return Sql{"SUBSTRING(" + a + ", " + std::to_string(begin) + ")"};
     const std::int64_t length = std::clamp<std::int64_t>(node.children[2]->int64, 0, kFar);
-    return Sql{"SUBSTRING(" + a + ", " + std::to_string(begin) + ", " + std::to_string(std::max<std::int64_t>(from + length - begin, 0)) + ")"};
+    return Sql{"SUBSTRING(" + a + ", " + std::to_string(begin) + ", " + std::to_string(std::max<std::int64_t>(from + length - begin, 0)) +
+               ")"};
   }
 
   Result<Sql> Function(const Node& node) const {

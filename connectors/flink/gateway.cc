@@ -64,8 +64,9 @@ Result<std::unique_ptr<Gateway>> Gateway::Open(Options options) {
 
 Status Gateway::Introduce() {
   const auto stranger = [&](const std::string& what) {
-    return Fail(ErrorKind::kFailedPrecondition,
-                what + " answers at " + http_->url() + ", and no SQL gateway of Flink; its port is 8083 unless it was set, the job manager's 8081");
+    return Fail(
+        ErrorKind::kFailedPrecondition,
+        what + " answers at " + http_->url() + ", and no SQL gateway of Flink; its port is 8083 unless it was set, the job manager's 8081");
   };
   Result<json> versions = http_->Get("/api_versions");
   if (!versions && versions.error().kind == ErrorKind::kNotFound) versions = http_->Get("/v1/api_versions");
@@ -83,7 +84,8 @@ Status Gateway::Introduce() {
                                                     "; versions 1 to " + std::to_string(kVersionMax) + " are known here");
   }
   SL_ASSIGN_OR_RETURN(const json info, http_->Get(Path("/info")));
-  if (!info.is_object() || info.value("productName", "") != "Apache Flink") return stranger(info.is_object() ? info.value("productName", "something") : "something");
+  if (!info.is_object() || info.value("productName", "") != "Apache Flink")
+    return stranger(info.is_object() ? info.value("productName", "something") : "something");
   flink_version_ = info.value("version", "");
   return {};
 }
@@ -99,7 +101,8 @@ Status Gateway::OpenSession() {
 Result<Gateway::Answer> Gateway::Execute(const std::string& statement) {
   SL_TRY(OpenSession());
   SL_ASSIGN_OR_RETURN(const json accepted, http_->Post(Path("/sessions/" + session_ + "/statements"), {{"statement", statement}}));
-  if (!accepted.is_object() || !accepted.contains("operationHandle")) return Fail(ErrorKind::kInternal, "the SQL gateway took no statement");
+  if (!accepted.is_object() || !accepted.contains("operationHandle"))
+    return Fail(ErrorKind::kInternal, "the SQL gateway took no statement");
   const std::string operation = Path("/sessions/" + session_ + "/operations/" + accepted["operationHandle"].get<std::string>());
   milliseconds waited{0};
   for (milliseconds wait = kLookFirst;; wait = std::min(wait * 2, kLookMax)) {
@@ -107,7 +110,8 @@ Result<Gateway::Answer> Gateway::Execute(const std::string& statement) {
     const std::string word = status.is_object() ? status.value("status", "") : "";
     if (word == "FINISHED" || word == "ERROR" || word == "CANCELED") break;
     if (waited >= options_.statement_timeout) {
-      return Fail(ErrorKind::kDeadlineExceeded, "the SQL gateway at " + http_->url() + " did not finish a statement in time; it may still run");
+      return Fail(ErrorKind::kDeadlineExceeded,
+                  "the SQL gateway at " + http_->url() + " did not finish a statement in time; it may still run");
     }
     options_.sleep(wait);
     waited += wait;
@@ -134,7 +138,8 @@ Result<Gateway::Answer> Gateway::Fetch(const std::string& operation) {
         for (const json& cell : row.contains("fields") ? row["fields"] : json::array()) cells.push_back(CellText(cell));
       }
     }
-    const std::string next = page.contains("nextResultUri") && page["nextResultUri"].is_string() ? page["nextResultUri"].get<std::string>() : "";
+    const std::string next =
+        page.contains("nextResultUri") && page["nextResultUri"].is_string() ? page["nextResultUri"].get<std::string>() : "";
     const bool end = page.value("resultType", "") == "EOS" || next.empty();
     if (!end && page.value("resultType", "") == "NOT_READY") options_.sleep(kLookFirst);
     path = end ? "" : next.substr(next.find("/v"));
@@ -150,12 +155,14 @@ Result<std::string> Gateway::Submit(const Job& job, const Secrets& secrets, cons
         answer.error().kind == ErrorKind::kPermissionDenied || answer.error().kind == ErrorKind::kDeadlineExceeded) {
       return answer;
     }
-    return Fail(ErrorKind::kFailedPrecondition, "Flink refuses\n" + First(shown) + "\n" + answer.error().message + Remedy(answer.error().message));
+    return Fail(ErrorKind::kFailedPrecondition,
+                "Flink refuses\n" + First(shown) + "\n" + answer.error().message + Remedy(answer.error().message));
   };
   if (!start.savepoint.empty()) {
     // The setting's name up to Flink 1.20, and since.
     const bool old = flink_version_.starts_with("1.");
-    SL_TRY(run(std::string("SET ") + (old ? "'execution.savepoint.path'" : "'execution.state-recovery.path'") + " = " + Text(start.savepoint)));
+    SL_TRY(run(std::string("SET ") + (old ? "'execution.savepoint.path'" : "'execution.state-recovery.path'") + " = " +
+               Text(start.savepoint)));
     SL_TRY(run(std::string("SET ") +
                (old ? "'execution.savepoint.ignore-unclaimed-state'" : "'execution.state-recovery.ignore-unclaimed-state'") + " = " +
                (start.drop_unmatched ? "'true'" : "'false'")));

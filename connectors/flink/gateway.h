@@ -38,8 +38,8 @@ class Gateway {
     std::string savepoint;
     bool drop_unmatched = false;
   };
-  // Runs the job's statements one after another in a session of its own, with the secrets put in; the job's id. kFailedPrecondition with the
-  // statement and what Flink says of it; a connector that the cluster lacks is named.
+  // Runs the job's statements one after another in a session of its own, with the secrets put in; the job's id. kFailedPrecondition with
+  // the statement and what Flink says of it; a connector that the cluster lacks is named.
   Result<std::string> Submit(const Job& job, const Secrets& secrets, const Start& start);
 
   // One statement in the session; its rows, if it has any, as texts.

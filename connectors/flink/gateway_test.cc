@@ -43,14 +43,18 @@ struct FakeGateway {
  private:
   Answered Result(const std::string& target) const {
     if (!refused.empty() && statements.back().find(refused) != std::string::npos) {
-      return {500, R"({"errors":["Internal server error.","java.lang.X: outer\n\tat a.b\nCaused by: org.apache.flink.table.api.ValidationException: Could not find any factory for identifier 'kafka' that implements X\n\tat c.d"]})"};
+      return {
+          500,
+          R"({"errors":["Internal server error.","java.lang.X: outer\n\tat a.b\nCaused by: org.apache.flink.table.api.ValidationException: Could not find any factory for identifier 'kafka' that implements X\n\tat c.d"]})"};
     }
     // The first version has the id in a row alone.
     if (target.starts_with("/v1/")) {
-      return {200, R"({"resultType":"PAYLOAD","results":{"columns":[{"name":"job id"}],"data":[{"kind":"INSERT","fields":["j1"]}]},"nextResultUri":null})"};
+      return {
+          200,
+          R"({"resultType":"PAYLOAD","results":{"columns":[{"name":"job id"}],"data":[{"kind":"INSERT","fields":["j1"]}]},"nextResultUri":null})"};
     }
-    return {200, R"({"resultType":"PAYLOAD","jobID":"j2","results":{"columns":[],"data":[]},"nextResultUri":")" + target.substr(0, target.find("/result/")) +
-                     R"(/result/1"})"};
+    return {200, R"({"resultType":"PAYLOAD","jobID":"j2","results":{"columns":[],"data":[]},"nextResultUri":")" +
+                     target.substr(0, target.find("/result/")) + R"(/result/1"})"};
   }
 };
 
@@ -94,7 +98,8 @@ TEST_P(GatewayVersionTest, TheHighestThatBothKnow) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Versions, GatewayVersionTest,
-                         ::testing::Values(std::pair(R"(["V1"])", 1), std::pair(R"(["V1","V2"])", 2), std::pair(R"(["V1","V2","V3","V4","V9"])", 4)));
+                         ::testing::Values(std::pair(R"(["V1"])", 1), std::pair(R"(["V1","V2"])", 2),
+                                           std::pair(R"(["V1","V2","V3","V4","V9"])", 4)));
 
 TEST(Gateway, SaysWhatIsMissingOnTheCluster) {
   FakeGateway fake;
@@ -149,11 +154,13 @@ TEST(Gateway, IsDownOrSomethingElse) {
 
 TEST(Cluster, TellsHowAJobIs) {
   const std::map<std::string, std::string> answers = {
-      {"/jobs/j", R"({"jid":"j","name":"n","state":"RUNNING","vertices":[{"id":"v","name":"Source: e","parallelism":2,"tasks":{"RUNNING":2}}]})"},
+      {"/jobs/j",
+       R"({"jid":"j","name":"n","state":"RUNNING","vertices":[{"id":"v","name":"Source: e","parallelism":2,"tasks":{"RUNNING":2}}]})"},
       {"/jobs/j/checkpoints",
        R"({"counts":{"completed":7,"failed":1},"latest":{"completed":{"latest_ack_timestamp":5,"end_to_end_duration":12,"state_size":99},"restored":{"external_path":"file:/s"}}})"},
       {"/jobs/j/metrics?get=numRestarts", R"([{"id":"numRestarts","value":"3"}])"},
-      {"/jobs/j/exceptions", R"({"exceptionHistory":{"entries":[{"timestamp":4,"stacktrace":"a: b\n\tat x\nCaused by: c: the broker is gone\n\tat y"}]}})"},
+      {"/jobs/j/exceptions",
+       R"({"exceptionHistory":{"entries":[{"timestamp":4,"stacktrace":"a: b\n\tat x\nCaused by: c: the broker is gone\n\tat y"}]}})"},
       {"/jobs/j/vertices/v/subtasks/metrics", R"([{"id":"Source__e.KafkaSourceReader.x"},{"id":"Source__e.pendingRecords"}])"},
       {"/jobs/j/vertices/v/subtasks/metrics?agg=sum&get=Source__e.pendingRecords", R"([{"id":"Source__e.pendingRecords","sum":41.0}])"}};
   FakeService service([&](const Asked& asked) {
@@ -180,7 +187,9 @@ TEST(Cluster, TellsHowAJobIs) {
 TEST(Cluster, ASavepointThatFailsSaysWhy) {
   FakeService service([&](const Asked& asked) {
     if (asked.method == "POST") return Answered{202, R"({"request-id":"r"})"};
-    return Answered{200, R"({"status":{"id":"COMPLETED"},"operation":{"failure-cause":{"stack-trace":"a\nCaused by: java.io.IOException: no room\n\tat x"}}})"};
+    return Answered{
+        200,
+        R"({"status":{"id":"COMPLETED"},"operation":{"failure-cause":{"stack-trace":"a\nCaused by: java.io.IOException: no room\n\tat x"}}})"};
   });
   const auto cluster = Cluster::Open({.url = service.url(), .token = "", .ca = ""}, [](milliseconds) {});
   const Result<std::string> stopped = (*cluster)->Stop("j", "file:/s", milliseconds(1000));

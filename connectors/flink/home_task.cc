@@ -31,7 +31,8 @@ class HomeTask final : public flow::Task {
 
   Status Open() {
     if (context_.commits == nullptr) {
-      return Fail(ErrorKind::kFailedPrecondition, plan_.name + " runs on Flink, whose results come by Kafka: drivers.bus is the embedded log");
+      return Fail(ErrorKind::kFailedPrecondition,
+                  plan_.name + " runs on Flink, whose results come by Kafka: drivers.bus is the embedded log");
     }
     SL_ASSIGN_OR_RETURN(log_, context_.commits->Open({.pipeline = plan_.name + ".home",
                                                       .partition = partition_,
@@ -86,7 +87,10 @@ class HomeTask final : public flow::Task {
     std::vector<std::string_view> values;
     for (std::size_t i = 0; i < batch.values.size(); ++i) {
       Result<std::size_t> rows = messages_.Encode(batch.values[i], records[i]);
-      if (!rows) return std::unexpected(std::move(rows.error()).In(inputs_[0].topic + "/" + std::to_string(partition_.value) + " at " + std::to_string(batch.offset(i).value)));
+      if (!rows)
+        return std::unexpected(
+            std::move(rows.error())
+                .In(inputs_[0].topic + "/" + std::to_string(partition_.value) + " at " + std::to_string(batch.offset(i).value)));
       rows_ += *rows;
       values.emplace_back(records[i]);
     }

@@ -64,7 +64,8 @@ Result<std::unique_ptr<Http>> Http::Make(std::string what, HttpOptions options) 
   while (options.url.ends_with('/')) options.url.pop_back();
   const bool tls = options.url.starts_with("https://");
   if (!tls && !options.url.starts_with("http://")) {
-    return Fail(ErrorKind::kInvalidArgument, "\"" + options.url + "\" is no address of " + what + "; write http://HOST:PORT or https://HOST:PORT");
+    return Fail(ErrorKind::kInvalidArgument,
+                "\"" + options.url + "\" is no address of " + what + "; write http://HOST:PORT or https://HOST:PORT");
   }
   if (!tls && !options.token.empty() && !IsLoopback(options.url)) {
     return Fail(ErrorKind::kInvalidArgument, "the token of " + what + " would go to " + options.url + " in clear; write https://");

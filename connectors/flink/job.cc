@@ -26,7 +26,8 @@ std::vector<Schema> RowSchemas(const flow::PipelinePlan& root) {
       for (std::size_t i = 0; i < derive->columns.size(); ++i) layout.push_back(made++);
     }
     if (const auto* enrich = std::get_if<flow::EnrichOp>(&op)) {
-      for (std::size_t i = 0; i < enrich->take.size(); ++i) layout.insert(layout.begin() + enrich->on + 1 + static_cast<std::ptrdiff_t>(i), made++);
+      for (std::size_t i = 0; i < enrich->take.size(); ++i)
+        layout.insert(layout.begin() + enrich->on + 1 + static_cast<std::ptrdiff_t>(i), made++);
     }
     layouts.push_back(std::move(layout));
   }
@@ -42,7 +43,8 @@ std::vector<Schema> RowSchemas(const flow::PipelinePlan& root) {
 
 class Compiler {
  public:
-  Compiler(const flow::Plan& plan, const JobSettings& settings) : plan_(plan), settings_(settings), writer_(plan, settings, views_, refusals_) {}
+  Compiler(const flow::Plan& plan, const JobSettings& settings)
+      : plan_(plan), settings_(settings), writer_(plan, settings, views_, refusals_) {}
 
   std::expected<Job, std::vector<std::string>> Run(const std::vector<std::string>& names) {
     if (!FindRoot(names)) return std::unexpected(refusals_);
@@ -77,7 +79,8 @@ class Compiler {
     for (const int index : needed_) {
       if (At(index).parent >= 0) continue;
       if (root_ >= 0) {
-        refusals_.push_back("pipelines " + At(root_).name + " and " + At(index).name + " read their datasets each by itself: submit a job for each");
+        refusals_.push_back("pipelines " + At(root_).name + " and " + At(index).name +
+                            " read their datasets each by itself: submit a job for each");
       }
       root_ = index;
     }
@@ -113,14 +116,15 @@ class Compiler {
     }
     for (const std::string& name : TakenNames()) {
       if (dataset_->contract->schema.Find(name) >= 0) {
-        writer_.Refuse(root.name, "the field " + name + " of " + dataset_->name + " has the name of a column that the job adds; write instead: "
-                                  "another name in the contract");
+        writer_.Refuse(root.name, "the field " + name + " of " + dataset_->name +
+                                      " has the name of a column that the job adds; write instead: "
+                                      "another name in the contract");
       }
     }
   }
   std::vector<std::string> TakenNames() const {
-    return {"event_time", "arrival", "kafka_partition", "kafka_offset", "kafka_time", "kafka_headers", "is_ahead", "is_late",
-            "watermark_before", "copy_number", "window_time", "closed_at", "valid_from", "lookup_time", "result_rows", "run"};
+    return {"event_time",       "arrival",     "kafka_partition", "kafka_offset", "kafka_time", "kafka_headers", "is_ahead",    "is_late",
+            "watermark_before", "copy_number", "window_time",     "closed_at",    "valid_from", "lookup_time",   "result_rows", "run"};
   }
 
   bool Sliding() const { return At(root_).window.size != At(root_).window.every; }
@@ -142,7 +146,8 @@ class Compiler {
     select.Add("COALESCE(CURRENT_WATERMARK(event_time) >= " + LastMoment() + ", FALSE) AS is_late");
     select.from = Name(dataset_->name);
     if (JudgesAhead(*dataset_)) select.where = {"NOT is_ahead"};
-    writer_.View(root_name_, "_records", "Late is what comes when the watermark of its own partition has passed its windows; duplicates move it, too.",
+    writer_.View(root_name_, "_records",
+                 "Late is what comes when the watermark of its own partition has passed its windows; duplicates move it, too.",
                  select.ToString(), rows);
     rows.carried = {"event_time", "arrival", "kafka_partition", "kafka_offset", "is_late"};
     if (Sliding()) rows.carried.emplace_back("watermark_before");
@@ -200,8 +205,8 @@ class Compiler {
     select.group_by = select.columns;
     const Schema& after = root.close_schemas.front();
     for (std::string& column : writer_.AggregateColumns(root.aggregates, root.rows, after)) select.Add(std::move(column));
-    writer_.View(root.name, "_counted", Sliding() ? "A record that is late for some of its windows counts in the others." : "", select.ToString(),
-                 rows);
+    writer_.View(root.name, "_counted", Sliding() ? "A record that is late for some of its windows counts in the others." : "",
+                 select.ToString(), rows);
     rows.schema = after;
     rows.closed = true;
     rows.window = root.window;
@@ -257,30 +262,34 @@ class Compiler {
         "- No early results: a window is put out once, when it is final, and seen after the next checkpoint (" +
             FormatDuration(settings_.checkpoint_interval) + ").",
         "- No corrections: allowed_lateness above 0s is refused, and dead letters that are offered again count as records that come now.",
-        "- A window is final when all partitions have passed it: one that gets no records holds back every window. Ticks of idle partitions "
+        "- A window is final when all partitions have passed it: one that gets no records holds back every window. Ticks of idle "
+        "partitions "
         "(idle_after" +
             (dataset_->watermark.idle_after.count() > 0 ? " " + FormatDuration(dataset_->watermark.idle_after) : std::string()) +
             ") do not move its watermark here.",
         "- Each of the source's tasks reads one partition: scan.parallelism must stay the number of partitions (" +
             std::to_string(dataset_->partitions) + "), or a watermark is that of several and records are late otherwise."};
     if (remembered_.count() > 0) {
-      job.head.push_back("- State is kept for " + FormatDuration(remembered_) +
-                         " by the wall clock, twice the dedupe's `within`, which goes by event time elsewhere: in a replay that runs faster than "
-                         "time ids are remembered longer, and a record behind the horizon is not late for that alone.");
+      job.head.push_back(
+          "- State is kept for " + FormatDuration(remembered_) +
+          " by the wall clock, twice the dedupe's `within`, which goes by event time elsewhere: in a replay that runs faster than "
+          "time ids are remembered longer, and a record behind the horizon is not late for that alone.");
     }
     for (const std::string& name : used_references_) {
       const auto source = settings_.references.find(name);
       if (source == settings_.references.end()) continue;
       static constexpr std::string_view kFrom[] = {"as they are when the job starts", "as they are when the job is submitted",
                                                    "as they are when a row is looked up"};
-      job.head.push_back("- Names from " + name + " are attached " + std::string(kFrom[static_cast<std::size_t>(source->second.kind)]) + ".");
+      job.head.push_back("- Names from " + name + " are attached " + std::string(kFrom[static_cast<std::size_t>(source->second.kind)]) +
+                         ".");
     }
     job.head.emplace_back("- Events are read as JSON: one that is stored as Protobuf ends the job with an error.");
     job.head.emplace_back("- Times are UTC: 'table.local-time-zone' must stay as it is.");
     for (const flow::Aggregate& aggregate : root.aggregates) {
       const bool sums = aggregate.kind == flow::AggregateKind::kSum || aggregate.kind == flow::AggregateKind::kAvg;
       if (!sums || aggregate.input_type != FieldType::kDouble) continue;
-      job.head.push_back("- Doubles (" + aggregate.name + ") are added in the order in which they come, which may differ in the last digits.");
+      job.head.push_back("- Doubles (" + aggregate.name +
+                         ") are added in the order in which they come, which may differ in the last digits.");
     }
   }
 

@@ -36,7 +36,8 @@ class JobTest : public ::testing::Test {
   JobTest() {
     settings_.kafka = {.brokers = {"broker-1:9092", "broker-2:9092"}, .prefix = "sl.", .properties = {}};
     settings_.references["locations"] = {ReferenceSource::Kind::kTopic, "sl.reference.locations.1", "", "", ""};
-    events_.watermark = {.on = "at", .out_of_orderness = milliseconds(30'000), .idle_after = milliseconds(10'000), .ahead_max = milliseconds(0)};
+    events_.watermark = {
+        .on = "at", .out_of_orderness = milliseconds(30'000), .idle_after = milliseconds(10'000), .ahead_max = milliseconds(0)};
   }
 
   void Add(std::string name, std::string from, std::vector<Step> steps) {
@@ -55,7 +56,9 @@ class JobTest : public ::testing::Test {
     return S(WindowStep{milliseconds(size), milliseconds(every == 0 ? size : every), milliseconds(lateness)});
   }
   static Step Dedupe(std::vector<std::string> by, std::int64_t within) { return S(DedupeStep{std::move(by), milliseconds(within)}); }
-  static Step Enrich(EnrichStep::Missing missing = EnrichStep::Missing::kKeep) { return S(EnrichStep{"locations", "location", missing, {}}); }
+  static Step Enrich(EnrichStep::Missing missing = EnrichStep::Missing::kKeep) {
+    return S(EnrichStep{"locations", "location", missing, {}});
+  }
 
   std::expected<Job, std::vector<std::string>> Compile(const std::vector<std::string>& pipelines) {
     input_.datasets = {{.name = "events",
@@ -172,7 +175,11 @@ TEST_F(JobTest, JoinsComeAsLateAsTheyCan) {
 }
 
 TEST_F(JobTest, Sinks) {
-  settings_.sinks = {.upsert_kafka = true, .files = "s3://bucket/results", .jdbc = "jdbc:postgresql://db/x", .jdbc_user = "u", .jdbc_password = "${JDBC_PASSWORD}"};
+  settings_.sinks = {.upsert_kafka = true,
+                     .files = "s3://bucket/results",
+                     .jdbc = "jdbc:postgresql://db/x",
+                     .jdbc_user = "u",
+                     .jdbc_password = "${JDBC_PASSWORD}"};
   Add("counts", "events", {Window(60'000), S(AggregateStep{{"location", "item"}, {{"n", "count()"}}}), S(RankStep{{"location"}, "n", 3})});
   ExpectGolden("sinks", TextOf({"counts"}));
 }
@@ -181,8 +188,10 @@ TEST_F(JobTest, RefusesWithWhatToWriteInstead) {
   Add("corrected", "events", {Window(60'000, 0, 60'000), S(AggregateStep{{"location"}, {{"n", "count()"}}})});
   Add("uneven", "events", {Window(50'000, 20'000), S(AggregateStep{{"location"}, {{"n", "count()"}}})});
   Add("functions", "readings",
-      {S(DeriveStep{{{"a", "level % 2"}, {"b", "SUBSTRING(note, amount)"}}}), Window(60'000), S(AggregateStep{{"station"}, {{"n", "count()"}}})});
-  EXPECT_THAT(RefusalsOf({"corrected"}), Contains(AllOf(HasSubstr("allowed_lateness 1m"), HasSubstr("write instead: allowed_lateness: 0s"))));
+      {S(DeriveStep{{{"a", "level % 2"}, {"b", "SUBSTRING(note, amount)"}}}), Window(60'000),
+       S(AggregateStep{{"station"}, {{"n", "count()"}}})});
+  EXPECT_THAT(RefusalsOf({"corrected"}),
+              Contains(AllOf(HasSubstr("allowed_lateness 1m"), HasSubstr("write instead: allowed_lateness: 0s"))));
   EXPECT_THAT(RefusalsOf({"uneven"}), Contains(HasSubstr("a multiple of its step")));
   const std::vector<std::string> functions = RefusalsOf({"functions"});
   EXPECT_THAT(functions, Contains(AllOf(HasSubstr("derive a"), HasSubstr("% of doubles"), HasSubstr("AS int64"))));

@@ -16,7 +16,8 @@ namespace {
 using nlohmann::json;
 
 std::unexpected<Error> Damaged(const std::string& pipeline, const std::string& what, std::string_view message) {
-  return Fail(ErrorKind::kCorruption, "a message that Flink wrote for " + pipeline + " " + what + ": " + std::string(message.substr(0, 300)));
+  return Fail(ErrorKind::kCorruption,
+              "a message that Flink wrote for " + pipeline + " " + what + ": " + std::string(message.substr(0, 300)));
 }
 
 std::string_view Keep(ColumnBatch& batch, std::string_view text) {
@@ -147,7 +148,8 @@ Status ResultMessages::TakeRows(std::string_view message, ResultHeader& header) 
   const Result<EventTime> start = ParseFlinkTime(text("window_start"));
   const Result<EventTime> end = ParseFlinkTime(text("window_end"));
   if (!start || !end) return Damaged(pipeline_.name, "has no window", message);
-  if (!value.contains("result_rows") || !value["result_rows"].is_array() || value["result_rows"].empty()) return Damaged(pipeline_.name, "has no rows", message);
+  if (!value.contains("result_rows") || !value["result_rows"].is_array() || value["result_rows"].empty())
+    return Damaged(pipeline_.name, "has no rows", message);
   header.window_start = *start;
   header.window_end = *end;
   if (!value.contains("run") || !value["run"].is_number_unsigned()) return Damaged(pipeline_.name, "says nothing of its run", message);
@@ -172,7 +174,8 @@ Status ResultMessages::TakeRows(std::string_view message, ResultHeader& header) 
   for (std::size_t row = 0; row < rows.size(); ++row) {
     for (std::size_t c = 0; c < schema.fields.size(); ++c) {
       const auto at = rows[row].find(schema.fields[c].name);
-      if (!rows[row].is_object() || at == rows[row].end()) return Damaged(pipeline_.name, "lacks the column " + schema.fields[c].name, message);
+      if (!rows[row].is_object() || at == rows[row].end())
+        return Damaged(pipeline_.name, "lacks the column " + schema.fields[c].name, message);
       if (at->is_null()) {
         PutNull(rows_.columns[c], row, rows.size());
       } else if (!PutValue(*at, schema.fields[c].type, row, rows_, rows_.columns[c])) {

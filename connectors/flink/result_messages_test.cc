@@ -58,17 +58,20 @@ TEST_F(ResultMessagesTest, AMessageIsAResult) {
 }
 
 TEST_F(ResultMessagesTest, ALaterRunCorrects) {
-  ASSERT_TRUE(Encode(R"({"window_start":"1970-01-01T00:01:00","window_end":"1970-01-01T00:02:00","run":2,"result_rows":[{"location":7,"item":"b","n":1,"level":1}]})"));
+  ASSERT_TRUE(Encode(
+      R"({"window_start":"1970-01-01T00:01:00","window_end":"1970-01-01T00:02:00","run":2,"result_rows":[{"location":7,"item":"b","n":1,"level":1}]})"));
   EXPECT_EQ(Decoded().header.revision, 2U);
   EXPECT_EQ(Decoded().header.state, ResultState::kCorrected);
 }
 
 TEST_F(ResultMessagesTest, WhatNoJobWroteIsRefused) {
-  for (const char* message : {"", "[]", R"({"window_start":"x"})",
-                              R"({"window_start":"1970-01-01T00:01:00","window_end":"1970-01-01T00:02:00","run":0,"result_rows":[]})",
-                              R"({"window_start":"1970-01-01T00:01:00","window_end":"1970-01-01T00:02:00","run":0,"result_rows":[{"location":7}]})",
-                              R"({"window_start":"1970-01-01T00:01:00","window_end":"1970-01-01T00:02:00","run":0,"result_rows":[{"location":"7","item":"b","n":1,"level":1}]})",
-                              R"({"window_start":"1970-01-01T00:01:00","window_end":"1970-01-01T00:02:00","run":0,"result_rows":[{"location":1.5,"item":"b","n":1,"level":1}]})"}) {
+  for (
+      const char* message :
+      {"", "[]", R"({"window_start":"x"})",
+       R"({"window_start":"1970-01-01T00:01:00","window_end":"1970-01-01T00:02:00","run":0,"result_rows":[]})",
+       R"({"window_start":"1970-01-01T00:01:00","window_end":"1970-01-01T00:02:00","run":0,"result_rows":[{"location":7}]})",
+       R"({"window_start":"1970-01-01T00:01:00","window_end":"1970-01-01T00:02:00","run":0,"result_rows":[{"location":"7","item":"b","n":1,"level":1}]})",
+       R"({"window_start":"1970-01-01T00:01:00","window_end":"1970-01-01T00:02:00","run":0,"result_rows":[{"location":1.5,"item":"b","n":1,"level":1}]})"}) {
     const Result<std::size_t> refused = Encode(message);
     ASSERT_FALSE(refused) << message;
     EXPECT_EQ(refused.error().kind, ErrorKind::kCorruption);
@@ -82,7 +85,8 @@ TEST(FlinkTimes, AreThoseOfUtc) {
   EXPECT_EQ(ParseFlinkTime("9999-12-31T23:59:59.999").value(), kEventTimeMax);
   EXPECT_EQ(ParseFlinkTime("+10000-01-01T00:00:00").value(), EventTime(kEventTimeMax.value + 1));
   EXPECT_EQ(ParseFlinkTime("0000-12-31T00:00:00").value(), EventTime(kEventTimeMin.value - 86'400'000));
-  for (const char* text : {"", "12", "1970-13-01T00:00:00", "1970-01-01", "1970-02-30T00:00:00"}) EXPECT_FALSE(ParseFlinkTime(text)) << text;
+  for (const char* text : {"", "12", "1970-13-01T00:00:00", "1970-01-01", "1970-02-30T00:00:00"})
+    EXPECT_FALSE(ParseFlinkTime(text)) << text;
 }
 
 TEST(LateMessages, SayWhichRecordAndWhy) {
@@ -90,7 +94,8 @@ TEST(LateMessages, SayWhichRecordAndWhy) {
   EXPECT_EQ(late.partition, Partition(3));
   EXPECT_EQ(late.offset, Offset(12));
   EXPECT_EQ(late.reason, sightline::Verdict::kFuture);
-  for (const char* text : {"", "{}", R"({"kafka_partition":3,"kafka_offset":12,"reason":"lazy"})", R"({"kafka_partition":3,"reason":"late"})"}) {
+  for (const char* text :
+       {"", "{}", R"({"kafka_partition":3,"kafka_offset":12,"reason":"lazy"})", R"({"kafka_partition":3,"reason":"late"})"}) {
     EXPECT_FALSE(ParseLateMessage(text)) << text;
   }
 }

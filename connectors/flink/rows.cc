@@ -29,7 +29,8 @@ std::string Narrow(const std::string& sum) { return "TRY_CAST(CAST(" + sum + " A
 }  // namespace
 
 bool Rows::Lacks(const std::string& column) const {
-  return std::ranges::any_of(pending, [&](const PendingJoin& join) { return std::ranges::find(join.columns, column) != join.columns.end(); });
+  return std::ranges::any_of(pending,
+                             [&](const PendingJoin& join) { return std::ranges::find(join.columns, column) != join.columns.end(); });
 }
 
 std::vector<std::string> ColumnsOf(const flow::Expression& expression, const Schema& schema) {
@@ -44,13 +45,16 @@ std::vector<std::string> NamesOf(const Schema& schema, std::span<const int> colu
   return names;
 }
 
-void RowsWriter::Refuse(const std::string& pipeline, std::string what) { refusals_.push_back("pipeline " + pipeline + ": " + std::move(what)); }
+void RowsWriter::Refuse(const std::string& pipeline, std::string what) {
+  refusals_.push_back("pipeline " + pipeline + ": " + std::move(what));
+}
 
 std::string RowsWriter::FreshName(const std::string& pipeline, std::string_view suffix) const {
   const std::string base = pipeline + std::string(suffix);
   std::string name = base;
   const auto taken = [&] {
-    return std::ranges::any_of(statements_, [&](const Statement& s) { return s.name == name; }) || (!suffix.empty() && plan_.Find(name) >= 0);
+    return std::ranges::any_of(statements_, [&](const Statement& s) { return s.name == name; }) ||
+           (!suffix.empty() && plan_.Find(name) >= 0);
   };
   for (int number = 2; taken(); ++number) name = base + "_" + std::to_string(number);
   return name;
@@ -58,7 +62,8 @@ std::string RowsWriter::FreshName(const std::string& pipeline, std::string_view 
 
 void RowsWriter::View(const std::string& pipeline, std::string_view suffix, std::string comment, std::string sql, Rows& rows) {
   const std::string name = FreshName(pipeline, suffix);
-  statements_.push_back({Statement::Kind::kView, name, std::move(comment), "CREATE TEMPORARY VIEW " + Name(name) + " AS\n" + std::move(sql)});
+  statements_.push_back(
+      {Statement::Kind::kView, name, std::move(comment), "CREATE TEMPORARY VIEW " + Name(name) + " AS\n" + std::move(sql)});
   rows.relation = name;
 }
 
@@ -165,7 +170,8 @@ void RowsWriter::Derive(const std::string& pipeline, const flow::DeriveOp& op, c
   for (std::size_t i = 0; i < op.columns.size(); ++i) {
     const std::vector<std::string> needs = ColumnsOf(op.columns[i], rows.schema);
     // The schema already has the fresh columns, and the view not yet.
-    if (std::ranges::any_of(needs, [&](const std::string& name) { return std::ranges::find(fresh, name) != fresh.end() || rows.Lacks(name); })) {
+    if (std::ranges::any_of(needs,
+                            [&](const std::string& name) { return std::ranges::find(fresh, name) != fresh.end() || rows.Lacks(name); })) {
       flush();
       Need(pipeline, needs, rows);
     }
@@ -221,8 +227,8 @@ void RowsWriter::Rank(const std::string& pipeline, const flow::RankOp& op, const
   Select select;
   select.columns = Columns(rows);
   select.Add(rank);
-  select.from = "(\n  SELECT *,\n    ROW_NUMBER() OVER (PARTITION BY " + Joined(within, ", ") + "\n      ORDER BY " + order + ") AS " + rank +
-                "\n  FROM " + Name(rows.relation) + ")";
+  select.from = "(\n  SELECT *,\n    ROW_NUMBER() OVER (PARTITION BY " + Joined(within, ", ") + "\n      ORDER BY " + order + ") AS " +
+                rank + "\n  FROM " + Name(rows.relation) + ")";
   select.where = {rank + " <= " + std::to_string(op.top)};
   View(pipeline, "_ranked", "Ties in byte order of the texts, as everywhere.", select.ToString(), rows);
   rows.order = NamesOf(rows.schema, op.within);

@@ -25,7 +25,8 @@ std::string Column(const Field& field, bool not_null = true) {
   return "  " + Name(field.name) + " " + std::string(TypeWord(field.type)) + (!field.nullable && not_null ? " NOT NULL" : "");
 }
 
-std::string Create(const std::string& name, const std::vector<std::string>& columns, const Options& options, const std::string& partitioned = "") {
+std::string Create(const std::string& name, const std::vector<std::string>& columns, const Options& options,
+                   const std::string& partitioned = "") {
   return "CREATE TEMPORARY TABLE " + Name(name) + " (\n" + Joined(columns, ",\n") + "\n)" + partitioned + " " + With(options);
 }
 
@@ -116,7 +117,8 @@ Statement ReferenceTable(const flow::ReferencePlan& reference, const ReferenceSo
     field.nullable = static_cast<int>(i) != reference.key;
     columns.push_back(Column(field));
   }
-  const std::string key = "  PRIMARY KEY (" + Name(reference.schema.fields[static_cast<std::size_t>(reference.key)].name) + ") NOT ENFORCED";
+  const std::string key =
+      "  PRIMARY KEY (" + Name(reference.schema.fields[static_cast<std::size_t>(reference.key)].name) + ") NOT ENFORCED";
   Statement table{Statement::Kind::kTable, reference.name, "", ""};
   Options options;
   switch (source.kind) {
@@ -136,7 +138,8 @@ Statement ReferenceTable(const flow::ReferencePlan& reference, const ReferenceSo
       options.emplace_back("scan.bounded.mode", "latest-offset");
       options.emplace_back("key.format", "json");
       options.emplace_back("value.format", "json");
-      table.comment = "As it was when the job was submitted; rows wait until it is read. A change of the table needs `sightline jobs upgrade`.";
+      table.comment =
+          "As it was when the job was submitted; rows wait until it is read. A change of the table needs `sightline jobs upgrade`.";
       break;
     case ReferenceSource::Kind::kJdbc:
       columns.push_back(key);
@@ -165,8 +168,8 @@ Sink LateSink(const std::string& root, const std::vector<DeadLetters>& letters, 
                 Create(name, {"  kafka_partition INT NOT NULL", "  kafka_offset BIGINT NOT NULL", "  reason STRING NOT NULL"}, options)};
   std::string all;
   for (const DeadLetters& some : letters) {
-    all += (all.empty() ? "SELECT kafka_partition, kafka_offset, " : "\nUNION ALL SELECT kafka_partition, kafka_offset, ") + Text(some.reason) +
-           " FROM " + Name(some.from) + " WHERE " + some.condition;
+    all += (all.empty() ? "SELECT kafka_partition, kafka_offset, " : "\nUNION ALL SELECT kafka_partition, kafka_offset, ") +
+           Text(some.reason) + " FROM " + Name(some.from) + " WHERE " + some.condition;
   }
   sink.insert = Insert(name, std::move(all));
   return sink;
@@ -238,7 +241,9 @@ Sink FilesSink(const flow::PipelinePlan& pipeline, const JobSettings& settings) 
   if (pipeline.shape.group.size() == 1) {
     by.insert(by.begin(), Name(pipeline.shape.schema.fields[static_cast<std::size_t>(pipeline.shape.group[0])].name));
   }
-  Options options = {{"connector", "filesystem"}, {"path", settings.sinks.files + "/" + pipeline.name}, {"format", "parquet"},
+  Options options = {{"connector", "filesystem"},
+                     {"path", settings.sinks.files + "/" + pipeline.name},
+                     {"format", "parquet"},
                      {"sink.rolling-policy.rollover-interval", "10 min"}};
   return {{Statement::Kind::kTable, name, "Parquet files, by group and day.",
            Create(name, columns, options, " PARTITIONED BY (" + Joined(by, ", ") + ")")},

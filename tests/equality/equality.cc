@@ -142,7 +142,8 @@ struct Compared {
 };
 
 // `own`: the scenario's word on what is otherwise there, for Flink.
-Compared CompareOutcomes(const std::string& engine, const Outcome& embedded, const Outcome& other, std::int64_t before, const Scenario* own) {
+Compared CompareOutcomes(const std::string& engine, const Outcome& embedded, const Outcome& other, std::int64_t before,
+                         const Scenario* own) {
   Compared compared;
   for (const auto& [pipeline, table] : embedded.results) {
     const Rows came = FinalRows(other.results.at(pipeline), embedded.identity.at(pipeline), before);
@@ -160,8 +161,8 @@ Compared CompareOutcomes(const std::string& engine, const Outcome& embedded, con
     const auto letters = other.dead_letters.find(pipeline);
     if (letters == other.dead_letters.end()) continue;
     if (own != nullptr && own->flink_dead_letters.contains(pipeline)) {
-      compared.differences += Compare(engine + ": late records of " + pipeline + " by its own rule", Late(own->flink_dead_letters.at(pipeline)),
-                                      Late(letters->second));
+      compared.differences += Compare(engine + ": late records of " + pipeline + " by its own rule",
+                                      Late(own->flink_dead_letters.at(pipeline)), Late(letters->second));
     } else {
       compared.differences += Compare(engine + ": late records of " + pipeline, Late(table), Late(letters->second));
     }
@@ -267,8 +268,10 @@ std::vector<Planted> AllPlanted() {
       {"the watermark without its millisecond", "window_boundaries", Gate::kJudged, Replace("'30.001' SECOND", "'30' SECOND")},
       {"late after the deduplication, by the window", "late_in_a_partition_that_is_ahead", Gate::kJudged, Replace("WHERE NOT is_late", "")},
       {"nulls are counted", "aggregates", Gate::kJudged, Replace("COUNT(amount) AS amounts", "COUNT(*) AS amounts")},
-      {"another time zone", "tumbling", Gate::kJudged, Replace("'table.local-time-zone' = 'UTC'", "'table.local-time-zone' = 'Asia/Singapore'")},
-      {"Flink's JSON instead of the gate", "invalid_records", Gate::kNone, Replace("'json.ignore-parse-errors' = 'false'", "'json.ignore-parse-errors' = 'true'")},
+      {"another time zone", "tumbling", Gate::kJudged,
+       Replace("'table.local-time-zone' = 'UTC'", "'table.local-time-zone' = 'Asia/Singapore'")},
+      {"Flink's JSON instead of the gate", "invalid_records", Gate::kNone,
+       Replace("'json.ignore-parse-errors' = 'false'", "'json.ignore-parse-errors' = 'true'")},
       {"sums of 64 bits", "sum_overflow", Gate::kJudged, Replace("SUM(CAST(amount AS DECIMAL(38, 0)))", "SUM(amount)")},
   };
 }

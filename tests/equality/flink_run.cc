@@ -31,7 +31,8 @@ Status AwaitEnd(flink::Cluster& cluster, const std::string& id) {
     if (job.state == "FINISHED") return {};
     if (job.over() || waited > kPatience) {
       const Result<flink::JobHealth> health = cluster.Examine(id);
-      return Fail(ErrorKind::kInternal, "the job is " + job.state + (health && !health->failures.empty() ? ": " + health->failures[0].what : ""));
+      return Fail(ErrorKind::kInternal,
+                  "the job is " + job.state + (health && !health->failures.empty() ? ": " + health->failures[0].what : ""));
     }
     Sleep(kLook);
   }

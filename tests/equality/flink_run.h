@@ -26,8 +26,8 @@ enum class Gate : std::uint8_t {
 };
 
 // Runs the scenario's pipelines as `sightline plan --engine flink --submit` would, over what the gate accepts of its records, to their end,
-// brings the results home and reads them from their topics. Ticks, reloads and restarts do nothing here. The jobs' texts are kept in `texts`.
-// kFailedPrecondition, with the reason, when a pipeline cannot be mapped.
+// brings the results home and reads them from their topics. Ticks, reloads and restarts do nothing here. The jobs' texts are kept in
+// `texts`. kFailedPrecondition, with the reason, when a pipeline cannot be mapped.
 Result<scenario::Outcome> RunOnFlink(const scenario::Scenario& scenario, const FlinkCluster& cluster, Gate gate, const Change& change,
                                      std::map<std::string, std::string>& texts);
 

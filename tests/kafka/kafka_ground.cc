@@ -97,7 +97,8 @@ class KafkaGround final : public KafkaScenarioGround {
     std::vector<kafka::OutRecord> records;
     for (const std::string_view value : batch.values) records.push_back({.value = value, .null_value = tick, .headers = headers});
     std::promise<Result<std::int64_t>> sent;
-    producer_->Send(bus_->FullName(to.topic), to.partition, records, std::nullopt, [&](Result<std::int64_t> first) { sent.set_value(first); });
+    producer_->Send(bus_->FullName(to.topic), to.partition, records, std::nullopt,
+                    [&](Result<std::int64_t> first) { sent.set_value(first); });
     SL_ASSIGN_OR_RETURN(const std::int64_t first, sent.get_future().get());
     bus_->NoteEnd(to, Offset(first + static_cast<std::int64_t>(records.size())));
     return {};
@@ -117,7 +118,8 @@ class KafkaGround final : public KafkaScenarioGround {
       if (const auto error = sink.metrics().error) return Fail(ErrorKind::kInternal, pipeline.name + ": " + *error);
       SL_ASSIGN_OR_RETURN(const Rows rows, Stored(*store, pipeline));
       if (const Rows expected = NewestOf(pipeline, outcome); rows != expected) {
-        return Fail(ErrorKind::kInternal, pipeline.name + " in Postgres is not what is in its topic:\n" + Text(rows) + "but:\n" + Text(expected));
+        return Fail(ErrorKind::kInternal,
+                    pipeline.name + " in Postgres is not what is in its topic:\n" + Text(rows) + "but:\n" + Text(expected));
       }
     }
     return {};

@@ -38,7 +38,8 @@ Result<std::unique_ptr<Loaded>> Load(const Context& context, const std::string& 
   return loaded;
 }
 
-Result<FlinkSubmission> Prepare(const Context& context, const Loaded& loaded, const std::vector<std::string>& pipelines, std::uint32_t run) {
+Result<FlinkSubmission> Prepare(const Context& context, const Loaded& loaded, const std::vector<std::string>& pipelines,
+                                std::uint32_t run) {
   static runtime::Failpoints failpoints;
   const runtime::Runtime runtime{context.world.clock, context.world.files, failpoints};
   Objects objects(loaded.config, runtime, stores::FileObjectStore::Access::kRead);
@@ -107,7 +108,8 @@ Result<Exit> Stop(Context& context, const std::string& name, bool savepoint) {
     return Exit::kOk;
   }
   SL_ASSIGN_OR_RETURN(const std::string path, jobs->Stop(record));
-  context.out() << "job " << record.job << " is stopped; `sightline jobs upgrade " << record.root << "` goes on from its savepoint\n" << path << "\n";
+  context.out() << "job " << record.job << " is stopped; `sightline jobs upgrade " << record.root << "` goes on from its savepoint\n"
+                << path << "\n";
   return Exit::kOk;
 }
 
@@ -204,7 +206,8 @@ void AddJobs(CommandLine& line) {
       .Run([name, savepoint](Context& context) { return Stop(context, *name, *savepoint); });
   line.Add("jobs upgrade", "Puts the configuration's pipelines in the place of a job", Group::kData)
       .Describe(
-          "Stops the job with a savepoint and submits the configuration as it is now, which goes on from there. A change that its state does "
+          "Stops the job with a savepoint and submits the configuration as it is now, which goes on from there. A change that its state "
+          "does "
           "not fit is said first: what is lost, and it asks before anything is dropped.")
       .Argument("JOB", *name, "a pipeline, or the job's id")
       .Flag("--drop-state", *drop_state, "does not ask")

@@ -169,7 +169,8 @@ void AddPlan(CommandLine& line) {
           "over all partitions) and the columns of its results. With `--engine flink` the pipeline as Flink SQL, with those it reads from, "
           "and above it what differs there; with `--submit` it is run.")
       .Argument("CONFIG", options->flink.config, "the configuration file; else that of --config, else ./sightline.yaml", Need::kOptional)
-      .Option("--pipeline P", &options->flink.pipelines, "of --engine flink: the pipeline; may be given several times. Else those with `engine: flink`")
+      .Option("--pipeline P", &options->flink.pipelines,
+              "of --engine flink: the pipeline; may be given several times. Else those with `engine: flink`")
       .Option("--engine ENGINE", &options->engine, "what is to run it", {"flow", "flink"})
       .Option("--submit [URL]", &options->flink.submit, "runs it through this SQL gateway, or that of drivers.flink")
       .Example("sightline plan presets/top-items/sightline.yaml", "the preset that ships")

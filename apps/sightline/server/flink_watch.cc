@@ -13,7 +13,8 @@ std::string WhyNot(const WatchedJob& job) {
   const std::string& state = job.health->job.state;
   if (state == "RUNNING") return "";
   const std::string cause = job.health->failures.empty() ? "" : ": " + job.health->failures.front().what;
-  return "job " + job.record.job + " on Flink is " + state + (state == "FINISHED" && !job.record.stopped_at.empty() ? ", stopped with a savepoint" : cause);
+  return "job " + job.record.job + " on Flink is " + state +
+         (state == "FINISHED" && !job.record.stopped_at.empty() ? ", stopped with a savepoint" : cause);
 }
 
 }  // namespace
@@ -93,13 +94,15 @@ void FlinkWatch::Say(const std::map<std::string, WatchedJob>& jobs) {
 void FlinkWatch::Collect(ops::Metrics::Sink& sink, const runtime::Clock& clock) const {
   for (const auto& [name, job] : jobs()) {
     const ops::Labels labels = {{"pipeline", name}};
-    sink.GaugeSample("sightline_flink_job_running", "1 while the job that makes a pipeline's results runs.", labels, job.error.empty() ? 1 : 0);
+    sink.GaugeSample("sightline_flink_job_running", "1 while the job that makes a pipeline's results runs.", labels,
+                     job.error.empty() ? 1 : 0);
     if (!job.health) continue;
     const flink::JobHealth& health = *job.health;
     sink.CounterSample("sightline_flink_job_restarts_total", "Restarts of the job.", labels, static_cast<double>(health.restarts));
     sink.CounterSample("sightline_flink_job_failures_total", "Failures that the cluster remembers of the job.", labels,
                        static_cast<double>(health.failures.size()));
-    sink.CounterSample("sightline_flink_job_checkpoints_total", "Checkpoints that were completed.", labels, static_cast<double>(health.checkpoints));
+    sink.CounterSample("sightline_flink_job_checkpoints_total", "Checkpoints that were completed.", labels,
+                       static_cast<double>(health.checkpoints));
     sink.CounterSample("sightline_flink_job_checkpoints_failed_total", "Checkpoints that failed.", labels,
                        static_cast<double>(health.checkpoints_failed));
     sink.GaugeSample("sightline_flink_job_state_bytes", "State in the newest checkpoint.", labels, static_cast<double>(health.state_bytes));
@@ -108,7 +111,8 @@ void FlinkWatch::Collect(ops::Metrics::Sink& sink, const runtime::Clock& clock) 
                        static_cast<double>(clock.Now().value - *health.checkpoint_at_ms) / 1000);
     }
     if (health.lag_records) {
-      sink.GaugeSample("sightline_flink_job_lag_records", "Records that the job has not read yet.", labels, static_cast<double>(*health.lag_records));
+      sink.GaugeSample("sightline_flink_job_lag_records", "Records that the job has not read yet.", labels,
+                       static_cast<double>(*health.lag_records));
     }
   }
 }

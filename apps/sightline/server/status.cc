@@ -76,8 +76,9 @@ serve::ServerStatus::Pipeline StatusSource::PipelineOf(const flow::PipelinePlan&
   const bool elsewhere = plan.engine != PipelineEngine::kFlow;
   const flow::PipelinePlan& root = elsewhere ? plan : plan_.pipelines[static_cast<std::size_t>(plan.root)];
   const bool is_root = elsewhere || plan.root == static_cast<int>(index);
-  const std::string input = elsewhere ? flink::RowsTopic(plan.name) :
-      root.kind == flow::PipelineKind::kMerge ? flow::Plan::ResultsTopic(root.from) : plan_.FindDataset(root.from)->topic;
+  const std::string input = elsewhere                                 ? flink::RowsTopic(plan.name)
+                            : root.kind == flow::PipelineKind::kMerge ? flow::Plan::ResultsTopic(root.from)
+                                                                      : plan_.FindDataset(root.from)->topic;
   const auto topic = topics.find(input);
   std::set<std::int32_t> worked_on;
   for (const flow::TaskStatus& task : tasks) {
@@ -186,8 +187,9 @@ serve::ServerStatus StatusSource::Gather() {
   const std::vector<flow::TaskStatus> tasks = plane_.tasks();
   std::map<std::string, bus::TopicInfo> topics;
   for (const flow::PipelinePlan& pipeline : plan_.pipelines) {
-    const std::string input = pipeline.engine != PipelineEngine::kFlow ? flink::RowsTopic(pipeline.name) :
-        pipeline.kind == flow::PipelineKind::kRoot ? plan_.FindDataset(pipeline.from)->topic : flow::Plan::ResultsTopic(pipeline.from);
+    const std::string input = pipeline.engine != PipelineEngine::kFlow     ? flink::RowsTopic(pipeline.name)
+                              : pipeline.kind == flow::PipelineKind::kRoot ? plan_.FindDataset(pipeline.from)->topic
+                                                                           : flow::Plan::ResultsTopic(pipeline.from);
     if (topics.contains(input)) continue;
     if (Result<bus::TopicInfo> info = plane_.bus().Describe(input)) topics[input] = std::move(*info);
   }

@@ -36,7 +36,8 @@ Asked Parse(const std::string& text) {
   asked.target = text.substr(space + 1, text.find(' ', space + 1) - space - 1);
   const std::size_t end = text.find("\r\n\r\n");
   if (end != std::string::npos) asked.body = text.substr(end + 4);
-  if (const std::size_t at = text.find("Authorization: "); at < end) asked.authorization = text.substr(at + 15, text.find("\r\n", at) - at - 15);
+  if (const std::size_t at = text.find("Authorization: "); at < end)
+    asked.authorization = text.substr(at + 15, text.find("\r\n", at) - at - 15);
   return asked;
 }
 
@@ -69,8 +70,10 @@ void FakeService::Run() {
     const Asked asked = Parse(ReadRequest(connection));
     asked_.push_back(asked);
     const Answered answered = handler_(asked);
-    const std::string text = "HTTP/1.1 " + std::to_string(answered.status) + " X\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: " +
-                             std::to_string(answered.body.size()) + "\r\n\r\n" + answered.body;
+    const std::string text =
+        "HTTP/1.1 " + std::to_string(answered.status) +
+        " X\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: " + std::to_string(answered.body.size()) +
+        "\r\n\r\n" + answered.body;
     for (std::size_t at = 0; at < text.size();) {
       const ssize_t sent = write(connection, text.data() + at, text.size() - at);
       if (sent <= 0) break;

@@ -439,8 +439,10 @@ void Semantics::CheckFlink() {
   if (flink) {
     const std::string path = "drivers.flink";
     if (!kafka) Report(path, "Flink reads and writes Kafka's topics, and drivers.bus is the embedded log", "write bus: {type: kafka, …}");
-    if (Contains(flink->sinks, "jdbc") && flink->jdbc.empty()) Report(path + ".sinks", "the sink jdbc needs `jdbc`", "for example jdbc: jdbc:postgresql://host/database");
-    if (Contains(flink->sinks, "files") && flink->files.empty()) Report(path + ".sinks", "the sink files needs `files`", "for example files: s3://bucket/results");
+    if (Contains(flink->sinks, "jdbc") && flink->jdbc.empty())
+      Report(path + ".sinks", "the sink jdbc needs `jdbc`", "for example jdbc: jdbc:postgresql://host/database");
+    if (Contains(flink->sinks, "files") && flink->files.empty())
+      Report(path + ".sinks", "the sink files needs `files`", "for example files: s3://bucket/results");
   }
   for (const PipelineSpec& pipeline : config_.pipelines) {
     const std::string path = "pipelines." + pipeline.name + ".engine";

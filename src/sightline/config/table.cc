@@ -442,8 +442,9 @@ constexpr Property kPipelineProperties[] = {
     {.name = "engine",
      .type = kChoice,
      .default_text = "flow",
-     .help = "Of a pipeline that reads a dataset, and of all that read from it: what runs them. `flow` is sightline's own engine, `flink` the "
-             "cluster of `drivers.flink`.",
+     .help =
+         "Of a pipeline that reads a dataset, and of all that read from it: what runs them. `flow` is sightline's own engine, `flink` the "
+         "cluster of `drivers.flink`.",
      .choices = kEngines,
      .access = Bind<&PipelineSpec::engine, kChoice>()},
     {.name = "to",

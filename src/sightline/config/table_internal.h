@@ -24,7 +24,8 @@ inline constexpr std::string_view kWhenFull[] = {"refuse", "drop"};
 
 inline constexpr std::string_view kBusHelp = "The durable event bus.";
 extern const Section kBusSection;
-inline constexpr std::string_view kFlinkHelp = "A Flink cluster, for pipelines with `engine: flink` (docs/flink.md). Left out: there is none.";
+inline constexpr std::string_view kFlinkHelp =
+    "A Flink cluster, for pipelines with `engine: flink` (docs/flink.md). Left out: there is none.";
 extern const Section kFlinkSection;
 inline constexpr std::string_view kGateHelp = "Topics on Kafka that others write: their records are judged and taken over.";
 extern const Section kGateSection;

@@ -35,7 +35,7 @@ TEST(ColumnBatch, TakeLeavesBuffersOfOtherTypesAlone) {
 }
 
 // The empty text may be the first that a batch keeps.
-TEST(ColumnBatchTest, AllocatesNothingAtFirst) {
+TEST(ColumnBatch, AllocatesNothingAtFirst) {
   ColumnBatch batch;
   EXPECT_NE(batch.Allocate(0), nullptr);
   EXPECT_NE(batch.Allocate(1), nullptr);
