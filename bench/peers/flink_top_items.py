@@ -5,8 +5,8 @@ Exactly once: checkpoints every second, and results as CSV files that a checkpoi
 with as many source tasks as partitions. The topic is read from its beginning to the end that it has now. Prints {"version", "seconds"},
 the seconds from the job's start to its end by Flink's own clock.
 
-With PLAN, the text that `sightline plan --engine flink` printed, its statements take the place of the query that is written here, with the same settings,
-reading to the same end and with the same files as its sink. PLAN may be "late": the query that is written here, with the rule for late records in it.
+With PLAN, the text that `sightline plan --engine flink` printed, its statements take the place of the query that is written here, with its own settings on
+the same state backend, reading to the same end and with the same files as its sink. PLAN may be "late": the query that is written here, with the rule for late records in it.
 """
 import json
 import sys
@@ -65,10 +65,10 @@ insert into top_items select window_start, geographical_location_oid, item_name,
 
 
 def planned(path):
-    """The views of a plan and its source, which reads to the end that the topic has now; the plan's own sinks are left out."""
+    """The settings and views of a plan and its source, which reads to the end that the topic has now; the plan's own sinks are left out."""
     text = "\n".join(line for line in open(path, encoding="utf-8").read().splitlines() if not line.startswith("--"))
     statements = [statement.strip() for statement in text.split(";\n")]
-    kept = [s for s in statements if s.startswith("CREATE TEMPORARY VIEW") or (s.startswith("CREATE TEMPORARY TABLE camera_events"))]
+    kept = [s for s in statements if s.startswith(("SET ", "CREATE TEMPORARY VIEW", "CREATE TEMPORARY TABLE camera_events"))]
     kept = [s.replace("'scan.startup.mode'", "'scan.bounded.mode' = 'latest-offset',\n  'scan.startup.mode'") for s in kept]
     return [s.replace("CREATE TEMPORARY VIEW top_items AS", "CREATE TEMPORARY VIEW planned_top_items AS") for s in kept]
 

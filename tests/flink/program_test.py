@@ -6,13 +6,16 @@ Starts Kafka and Flink on ports of their own unless FLINK_REST_PORT and FLINK_GA
 """
 import collections
 import contextlib
+import http.server
 import json
 import os
 import pathlib
 import shutil
+import ssl
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import traceback
 import urllib.error
@@ -35,7 +38,7 @@ data: ./data
 listen: {{http: 127.0.0.1:0, health: 127.0.0.1:0}}
 drivers:
   bus: {{type: kafka, brokers: ["127.0.0.1:{kafka}"], replication: 1, min_insync: 1, prefix: "{prefix}"}}
-  flink: {{gateway: "{gateway}", rest: "{rest}", checkpoint_interval: 500ms, savepoints: "file://{folder}/savepoints"}}
+  flink: {{gateway: "{gateway}", rest: "{rest}", checkpoint_interval: 500ms, savepoints: "file://{folder}/savepoints"{access}}}
 datasets:
   camera_events:
     contract: {root}/presets/top-items/contracts/camera_events.odcs.yaml
@@ -83,7 +86,7 @@ class System:
     def __init__(self, **settings):
         System.made += 1
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="sightline-flink-"))
-        self.settings = {"top": 3, "lateness": "", "prefix": f"t{os.getpid()}.{System.made}."} | settings
+        self.settings = {"gateway": GATEWAY, "rest": REST, "access": "", "top": 3, "lateness": "", "prefix": f"t{os.getpid()}.{System.made}."} | settings
         self.config = self.folder / "sightline.yaml"
         self.write()
         self.counts = collections.Counter()  # (minute, location, item)
@@ -92,7 +95,7 @@ class System:
 
     def write(self, **settings):
         self.settings |= settings
-        self.config.write_text(CONFIG.format(kafka=KAFKA_PORT, gateway=GATEWAY, rest=REST, root=ROOT, folder=self.folder, partitions=PARTITIONS,
+        self.config.write_text(CONFIG.format(kafka=KAFKA_PORT, root=ROOT, folder=self.folder, partitions=PARTITIONS,
                                              **self.settings))
 
     def run(self, *words, check=True, stdin=None):
@@ -204,8 +207,8 @@ def a_task_manager_is_killed_under_load():
         until("a restart that is counted", lambda: int(one.show()["restarts"]) > 0)
 
 
-def a_job_that_fails_goes_on_from_its_checkpoint():
-    """A record that no gate would let pass ends the job again and again; without it, it goes on."""
+def a_job_that_fails_is_shown():
+    """A record that no gate would let pass ends the job again and again."""
     with system() as one:
         one.start()
         one.submit()
@@ -244,6 +247,66 @@ def gateway_down():
         assert down.returncode == 1 and "check that it runs" in down.stderr, down.stderr
 
 
+class Proxy:
+    """TLS and a token before a service that has neither."""
+
+    def __init__(self, to, folder, token):
+        self.folder = folder
+        certificate, key = folder / "ca.pem", folder / "ca.key"
+        if not certificate.exists():
+            subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", "/CN=proxy",
+                            "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)], check=True, capture_output=True)
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def forward(self):
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0) or 0))
+                status, answer = 401, b'{"errors":["no token"]}'
+                if self.headers.get("Authorization") == f"Bearer {token}":
+                    request = urllib.request.Request(to + self.path, body or None, {"Content-Type": "application/json"}, method=self.command)
+                    try:
+                        with urllib.request.urlopen(request, timeout=60) as response:
+                            status, answer = response.status, response.read()
+                    except urllib.error.HTTPError as error:
+                        status, answer = error.code, error.read()
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(answer)))
+                self.end_headers()
+                self.wfile.write(answer)
+
+            do_GET = do_POST = do_DELETE = do_PATCH = forward
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key)
+        self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.url = f"https://127.0.0.1:{self.server.server_address[1]}"
+
+
+def through_tls_with_a_token():
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        os.environ["FLINK_TOKEN"] = "right"
+        gateway, rest = (Proxy(to, folder, "right") for to in (GATEWAY, REST))
+        access = f', ca: "{folder}/ca.pem", token: {{env: FLINK_TOKEN}}'
+        with system(gateway=gateway.url, rest=rest.url, access=access) as one:
+            one.submit()
+            assert one.show()["state"] == "RUNNING"
+            os.environ["FLINK_TOKEN"] = "wrong"
+            refused = one.run("jobs", "show", "top_items", check=False)
+            assert refused.returncode == 1 and "drivers.flink.token" in refused.stderr, refused.stderr
+            os.environ["FLINK_TOKEN"] = "right"
+            one.write(access=", token: {env: FLINK_TOKEN}")
+            stranger = one.run("jobs", "show", "top_items", check=False)
+            assert stranger.returncode == 1 and "drivers.flink.ca" in stranger.stderr, stranger.stderr
+            one.write(access=access)
+
+
 def what_cannot_be_mapped_is_refused():
     with system(lateness=", allowed_lateness: 1m") as one:
         refused = one.run("plan", "--engine", "flink", check=False)
@@ -251,7 +314,7 @@ def what_cannot_be_mapped_is_refused():
 
 
 TESTS = [results_come_home, a_second_job_is_refused, stopped_and_upgraded, a_task_manager_is_killed_under_load,
-         a_job_that_fails_goes_on_from_its_checkpoint, gateway_down, what_cannot_be_mapped_is_refused]
+         a_job_that_fails_is_shown, through_tls_with_a_token, gateway_down, what_cannot_be_mapped_is_refused]
 
 
 def answers(url):
