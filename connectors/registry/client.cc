@@ -194,6 +194,8 @@ Result<RegisteredSchema> RegistryClient::ById(std::uint32_t id) {
   const auto no_such = [&] {
     return Fail(ErrorKind::kNotFound, "schema registry at " + options_.url + " has no schema with the id " + std::to_string(id));
   };
+  // Ids are positive and have 31 bits: of others the registry says that it does not understand, not that it has none.
+  if (id == 0 || id > INT32_MAX) return no_such();
   const auto now = std::chrono::steady_clock::now();
   if (const auto unknown = unknown_.find(id); unknown != unknown_.end() && now - unknown->second < options_.unknown_kept) return no_such();
   SL_ASSIGN_OR_RETURN(const Answer answer, Call("/schemas/ids/" + std::to_string(id), nullptr));

@@ -71,16 +71,18 @@ TEST_F(RegistryTest, RecordsAreReadByTheirIds) {
   gate::Decoder decoder(contract_, {});
   gate::Decoded decoded;
   const std::string avro = WireValue(id, std::string("\x02\x04\x06\x0cperson\x80\xa0\xf0\x8e\xf9\x62", 16));
-  const std::string unknown = WireValue(4'000'000'000U, "x");
-  const std::vector<std::string_view> values = {avro, unknown};
+  const std::string unknown = WireValue(2'000'000'000U, "x");
+  const std::string impossible = WireValue(4'000'000'000U, "x");
+  const std::vector<std::string_view> values = {avro, unknown, impossible};
   const Status read = decoder.DecodeWire(values, source, decoded);
   ASSERT_TRUE(read) << read.error().ToString();
   ASSERT_EQ(decoded.rows.rows, 1U) << decoded.rejects.at(0).cause;
   EXPECT_EQ(decoded.rows.columns[2].int64s[0], 3);
   EXPECT_EQ(decoded.rows.columns[3].strings[0], "person");
-  ASSERT_EQ(decoded.rejects.size(), 1U);
-  EXPECT_EQ(decoded.rejects[0].verdict, Verdict::kMalformed);
-  EXPECT_NE(decoded.rejects[0].cause.find("4000000000"), std::string::npos) << decoded.rejects[0].cause;
+  ASSERT_EQ(decoded.rejects.size(), 2U);
+  for (const gate::Reject& reject : decoded.rejects) EXPECT_EQ(reject.verdict, Verdict::kMalformed);
+  EXPECT_NE(decoded.rejects[0].cause.find("2000000000"), std::string::npos) << decoded.rejects[0].cause;
+  EXPECT_NE(decoded.rejects[1].cause.find("4000000000"), std::string::npos) << decoded.rejects[1].cause;
 }
 
 TEST_F(RegistryTest, WithoutTheRegistryNothingIsJudgedAndLaterEverythingIs) {

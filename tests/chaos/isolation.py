@@ -83,4 +83,7 @@ def _wait(child, after):
         ended, status = os.wait()
         if ended == child:
             after()
-            return os.waitstatus_to_exitcode(status) & 0xFF
+            code = os.waitstatus_to_exitcode(status)
+            if code < 0 and not told:
+                print(f"chaos: ended by signal {-code}", file=sys.stderr, flush=True)
+            return code & 0xFF

@@ -2,12 +2,12 @@
 import threading
 import time
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, ConsumerGroupTopicPartitions, IsolationLevel, KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
+import wire
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient
 from records import Record
 
 READ_SECONDS_MAX = 90
-ASK_SECONDS = 3
 QUIET = {"log_level": 0, "error_cb": lambda _: None, "socket.timeout.ms": 10_000, "reconnect.backoff.max.ms": 500}
 
 
@@ -15,6 +15,7 @@ class Cluster:
     def __init__(self, brokers):
         self._settings = {"bootstrap.servers": brokers, **QUIET}
         self._admin = AdminClient(self._settings)
+        self._broker = wire.Broker(brokers)
 
     def partitions(self, topic):
         found = self._admin.list_topics(topic, timeout=10).topics[topic]
@@ -44,20 +45,16 @@ class Cluster:
             consumer.close()
         return records, ends
 
-    def ends(self, topic, isolation=IsolationLevel.READ_COMMITTED, partitions=None):
-        """{partition: where it ends}, seen so."""
-        asked = {TopicPartition(topic, number): OffsetSpec.latest() for number in partitions or self.partitions(topic)}
-        answers = self._admin.list_offsets(asked, isolation_level=isolation, request_timeout=ASK_SECONDS)
-        return {partition.partition: future.result(ASK_SECONDS + 1).offset for partition, future in answers.items()}
+    def ends(self, topic):
+        """{partition: where it ends} for readers of what was committed."""
+        return self._broker.ends(topic, self.partitions(topic))
 
     def everything(self, topic):
-        return self.ends(topic, IsolationLevel.READ_UNCOMMITTED)
+        """{partition: where it ends}, with what lies in open transactions."""
+        return self._broker.ends(topic, self.partitions(topic), wire.UNCOMMITTED)
 
     def committed(self, group, topic, partitions):
-        """{partition: next offset} of a group; 0 where it has said nothing."""
-        asked = [ConsumerGroupTopicPartitions(group, [TopicPartition(topic, number) for number in partitions])]
-        future = self._admin.list_consumer_group_offsets(asked, require_stable=False, request_timeout=ASK_SECONDS)[group]
-        return {one.partition: max(0, one.offset) for one in future.result(ASK_SECONDS + 1).topic_partitions}
+        return self._broker.committed(group, topic, partitions)
 
     def topics(self, prefix):
         return sorted(name for name in self._admin.list_topics(timeout=10).topics if name.startswith(prefix))
@@ -80,7 +77,7 @@ class Watch:
     EVERY_SECONDS = 0.1
 
     def __init__(self, brokers, group, topic, partitions):
-        self._cluster = Cluster(brokers)
+        self._brokers = brokers
         self._of = group, topic, partitions
         self._seen = []  # (moment, {partition: next offset})
         self._ending = threading.Event()
@@ -88,11 +85,12 @@ class Watch:
         self._thread.start()
 
     def _run(self):
+        broker = wire.Broker(self._brokers)
         while not self._ending.wait(self.EVERY_SECONDS):
             try:
-                committed = self._cluster.committed(*self._of)
-            except Exception:  # noqa: BLE001 - it is asked again
-                continue
+                committed = broker.committed(*self._of)
+            except (OSError, wire.Refused):
+                continue  # it is asked again
             self._seen.append((time.monotonic(), committed))
 
     def end(self):
@@ -107,12 +105,14 @@ class Watch:
     def ends(self, seconds=10):
         """Where the topic ends, as soon as somebody says."""
         deadline = time.monotonic() + seconds
+        broker = wire.Broker(self._brokers)
         while True:
             try:
-                return self._cluster.ends(self._of[1], partitions=self._of[2])
-            except Exception:  # noqa: BLE001
+                return broker.ends(*self._of[1:])
+            except (OSError, wire.Refused):
                 if time.monotonic() > deadline:
                     raise
+                time.sleep(0.05)
 
     def until_reached(self, wanted, since):
         """Seconds from `since` until every partition was that far; None if it never was."""

@@ -151,11 +151,11 @@ TEST_F(ConfiguredGates, RecordsInEveryLanguageOfTheRegistryAreTakenOver) {
   const std::uint32_t protobuf = (*registry_->Latest(raw_ + "-protobuf"))->id;
   MakeTopic(raw_);
   Send(raw_, {WireValue(avro, Avro(1, 11)), WireValue(json, Json(2, 12)), WireValue(protobuf, std::string(1, '\0') + Protobuf(3, 13)),
-              WireValue(4'000'000'000U, "?"), Json(1, 14), WireValue(avro, Avro(1, 15)).substr(0, 9)});
-  ASSERT_TRUE(AwaitIn(*gates, 6));
+              WireValue(4'000'000'000U, "?"), WireValue(2'000'000'000U, "?"), Json(1, 14), WireValue(avro, Avro(1, 15)).substr(0, 9)});
+  ASSERT_TRUE(AwaitIn(*gates, 7));
   const std::multimap<std::int32_t, std::int64_t> expected = {{PartitionFor(1), 11}, {PartitionFor(2), 12}, {PartitionFor(3), 13}};
   EXPECT_EQ(Detections(), expected);
-  EXPECT_EQ(gates->status()[0].malformed, 3U);
+  EXPECT_EQ(gates->status()[0].malformed, 4U);
   // The unknown id is said in its letter.
   std::string causes;
   const auto reader = *bus_->OpenReader({DeadLetterTopic("camera_events"), Partition(0)}, Offset(0));

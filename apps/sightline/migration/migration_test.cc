@@ -70,7 +70,7 @@ TEST_F(MigrationTest, OtherSettingsAreNamedWithTheirPlaces) {
   EXPECT_THAT(why, HasSubstr("31s (" + Path("target.yaml:")));
   EXPECT_THAT(WhyNot(Target("partitions: 8", "partitions: 9")), HasSubstr("datasets.camera_events.partitions"));
   EXPECT_THAT(WhyNot(Target("top: 10", "top: 11")), HasSubstr("rank"));
-  EXPECT_THAT(WhyNot(Target("datasets:\n", "checkpoint: {interval: 2s}\ndatasets:\n")), HasSubstr("checkpoint.interval"));
+  EXPECT_THAT(WhyNot(Target("datasets:\n", "checkpoint: {interval: 500ms}\ndatasets:\n")), HasSubstr("checkpoint.interval"));
 }
 
 TEST_F(MigrationTest, ContractsMayLieElsewhereAndMustBeTheSame) {

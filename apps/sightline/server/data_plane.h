@@ -96,6 +96,7 @@ class DataPlane {
   void Housekeep();
   void WatchBus();
   void WatchSinks();
+  void WatchPartitions();
   void WatchReferences();
   void TakeUpReferences();
 
@@ -122,6 +123,7 @@ class DataPlane {
   std::unique_ptr<Gates> gates_;                   // null: no topics of others are read here
   std::unique_ptr<Monitoring> monitoring_;         // null: nobody else works on them
   bool bus_reached_ = true;
+  HotPartitions hot_partitions_;
   std::map<std::string, std::string> sink_errors_;   // what was said of each
   std::map<std::string, std::string> store_errors_;  // of each reference's versions
   std::mutex watch_mutex_;
