@@ -235,14 +235,18 @@ Result<std::map<std::string, FlinkJobRecord>> KeptFlinkJobs(bus::Bus& bus) {
       const json value = json::parse(bytes, nullptr, false);
       if (!value.is_object() || !value.contains("root")) continue;
       FlinkJobRecord record;
-      record.root = value.value("root", "");
-      record.pipelines = value.value("pipelines", std::vector<std::string>());
-      record.job = value.value("job", "");
-      record.run = value.value("run", 0U);
-      record.sql = value.value("sql", "");
-      record.savepoint = value.value("savepoint", "");
-      record.submitted_ms = value.value("submitted_ms", std::int64_t{0});
-      record.stopped_at = value.value("stopped_at", "");
+      try {
+        record.root = value.value("root", "");
+        record.pipelines = value.value("pipelines", std::vector<std::string>());
+        record.job = value.value("job", "");
+        record.run = value.value("run", 0U);
+        record.sql = value.value("sql", "");
+        record.savepoint = value.value("savepoint", "");
+        record.submitted_ms = value.value("submitted_ms", std::int64_t{0});
+        record.stopped_at = value.value("stopped_at", "");
+      } catch (const json::exception&) {
+        continue;  // nothing that this program wrote
+      }
       jobs[record.root] = std::move(record);
     }
   }

@@ -18,6 +18,11 @@ constexpr milliseconds kLookFirst{5};
 constexpr milliseconds kLookMax{200};
 constexpr std::size_t kStatementShown = 600;
 
+// The text under a name, or "".
+std::string Word(const json& in, const char* name) {
+  return in.is_object() && in.contains(name) && in[name].is_string() ? in[name].get<std::string>() : "";
+}
+
 std::string CellText(const json& cell) {
   if (cell.is_string()) return cell.get<std::string>();
   return cell.is_null() ? "" : cell.dump();
@@ -84,30 +89,29 @@ Status Gateway::Introduce() {
                                                     "; versions 1 to " + std::to_string(kVersionMax) + " are known here");
   }
   SL_ASSIGN_OR_RETURN(const json info, http_->Get(Path("/info")));
-  if (!info.is_object() || info.value("productName", "") != "Apache Flink")
-    return stranger(info.is_object() ? info.value("productName", "something") : "something");
-  flink_version_ = info.value("version", "");
+  if (!info.is_object() || Word(info, "productName") != "Apache Flink")
+    return stranger(Word(info, "productName").empty() ? "something" : Word(info, "productName"));
+  flink_version_ = Word(info, "version");
   return {};
 }
 
 Status Gateway::OpenSession() {
   if (!session_.empty()) return {};
   SL_ASSIGN_OR_RETURN(const json opened, http_->Post(Path("/sessions"), {{"sessionName", "sightline"}}));
-  if (!opened.is_object() || !opened.contains("sessionHandle")) return Fail(ErrorKind::kInternal, "the SQL gateway opened no session");
-  session_ = opened["sessionHandle"].get<std::string>();
+  session_ = Word(opened, "sessionHandle");
+  if (session_.empty()) return Fail(ErrorKind::kInternal, "the SQL gateway opened no session");
   return {};
 }
 
 Result<Gateway::Answer> Gateway::Execute(const std::string& statement) {
   SL_TRY(OpenSession());
   SL_ASSIGN_OR_RETURN(const json accepted, http_->Post(Path("/sessions/" + session_ + "/statements"), {{"statement", statement}}));
-  if (!accepted.is_object() || !accepted.contains("operationHandle"))
-    return Fail(ErrorKind::kInternal, "the SQL gateway took no statement");
-  const std::string operation = Path("/sessions/" + session_ + "/operations/" + accepted["operationHandle"].get<std::string>());
+  if (Word(accepted, "operationHandle").empty()) return Fail(ErrorKind::kInternal, "the SQL gateway took no statement");
+  const std::string operation = Path("/sessions/" + session_ + "/operations/" + Word(accepted, "operationHandle"));
   milliseconds waited{0};
   for (milliseconds wait = kLookFirst;; wait = std::min(wait * 2, kLookMax)) {
     SL_ASSIGN_OR_RETURN(const json status, http_->Get(operation + "/status"));
-    const std::string word = status.is_object() ? status.value("status", "") : "";
+    const std::string word = Word(status, "status");
     if (word == "FINISHED" || word == "ERROR" || word == "CANCELED") break;
     if (waited >= options_.statement_timeout) {
       return Fail(ErrorKind::kDeadlineExceeded,
@@ -127,11 +131,11 @@ Result<Gateway::Answer> Gateway::Fetch(const std::string& operation) {
   while (!path.empty()) {
     SL_ASSIGN_OR_RETURN(const json page, http_->Get(path));
     if (!page.is_object()) return Fail(ErrorKind::kInternal, "the SQL gateway's answer is no JSON object");
-    if (page.contains("jobID") && page["jobID"].is_string()) answer.job = page["jobID"].get<std::string>();
+    if (const std::string job = Word(page, "jobID"); !job.empty()) answer.job = job;
     if (page.contains("results") && page["results"].is_object()) {
       const json& results = page["results"];
       if (columns.empty() && results.contains("columns")) {
-        for (const json& column : results["columns"]) columns += column.value("name", "") + "\n";
+        for (const json& column : results["columns"]) columns += Word(column, "name") + "\n";
       }
       for (const json& row : results.contains("data") ? results["data"] : json::array()) {
         std::vector<std::string>& cells = answer.rows.emplace_back();
@@ -140,8 +144,8 @@ Result<Gateway::Answer> Gateway::Fetch(const std::string& operation) {
     }
     const std::string next =
         page.contains("nextResultUri") && page["nextResultUri"].is_string() ? page["nextResultUri"].get<std::string>() : "";
-    const bool end = page.value("resultType", "") == "EOS" || next.empty();
-    if (!end && page.value("resultType", "") == "NOT_READY") options_.sleep(kLookFirst);
+    const bool end = Word(page, "resultType") == "EOS" || next.empty();
+    if (!end && Word(page, "resultType") == "NOT_READY") options_.sleep(kLookFirst);
     path = end ? "" : next.substr(next.find("/v"));
   }
   if (answer.job.empty() && columns == "job id\n" && !answer.rows.empty()) answer.job = answer.rows[0][0];

@@ -210,7 +210,8 @@ Result<std::size_t> ResultMessages::Encode(std::string_view message, std::string
 Result<LateMessage> ParseLateMessage(std::string_view message) {
   const json value = json::parse(message, nullptr, false);
   LateMessage late;
-  const auto reason = std::ranges::find(kVerdictNames, value.is_object() ? value.value("reason", std::string()) : std::string());
+  const bool named = value.is_object() && value.contains("reason") && value["reason"].is_string();
+  const auto reason = std::ranges::find(kVerdictNames, named ? value["reason"].get<std::string>() : std::string());
   if (reason == kVerdictNames.end() || !value.contains("kafka_partition") || !value["kafka_partition"].is_number_integer() ||
       !value.contains("kafka_offset") || !value["kafka_offset"].is_number_integer()) {
     return Damaged("dead letters", "says nothing of a record", message);
