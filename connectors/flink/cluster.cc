@@ -90,7 +90,7 @@ std::optional<std::int64_t> Cluster::Lag(const std::string& id, const std::vecto
       const std::string metric = Word(name, "id");
       if (!metric.ends_with(".pendingRecords")) continue;
       const Result<json> values = http_->Get(path + "?agg=sum&get=" + metric);
-      if (!values || !values->is_array() || values->empty() || !(*values)[0].contains("sum")) continue;
+      if (!values || !values->is_array() || values->empty() || !(*values)[0].contains("sum") || !(*values)[0]["sum"].is_number()) continue;
       lag = lag.value_or(0) + static_cast<std::int64_t>((*values)[0]["sum"].get<double>());
     }
   }
@@ -169,7 +169,7 @@ Result<std::string> Cluster::Stop(const std::string& id, const std::string& fold
   for (milliseconds waited{0};; waited += kLook) {
     SL_ASSIGN_OR_RETURN(const json status, http_->Get("/jobs/" + id + "/savepoints/" + request));
     if (status.contains("status") && Word(status["status"], "id") == "COMPLETED") {
-      const json& operation = status["operation"];
+      const json operation = status.contains("operation") ? status["operation"] : json::object();
       if (const std::string location = Word(operation, "location"); !location.empty()) return location;
       const std::string why = operation.contains("failure-cause") ? LastCause(Word(operation["failure-cause"], "stack-trace")) : "";
       return Fail(ErrorKind::kFailedPrecondition, "job " + id + " could not be stopped with a savepoint: " + why);

@@ -144,7 +144,7 @@ Result<Gateway::Answer> Gateway::Fetch(const std::string& operation) {
     }
     const std::string next =
         page.contains("nextResultUri") && page["nextResultUri"].is_string() ? page["nextResultUri"].get<std::string>() : "";
-    const bool end = Word(page, "resultType") == "EOS" || next.empty();
+    const bool end = Word(page, "resultType") == "EOS" || next.find("/v") == std::string::npos;
     if (!end && Word(page, "resultType") == "NOT_READY") options_.sleep(kLookFirst);
     path = end ? "" : next.substr(next.find("/v"));
   }
