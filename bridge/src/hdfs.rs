@@ -229,6 +229,18 @@ impl Inner {
         done
     }
 
+    /// Removes the directories above a deleted object that hold nothing any more, so that their names are free. One that is not empty, or
+    /// that a put makes anew meanwhile, stays: HDFS compares that itself.
+    async fn prune(&self, path: &str) {
+        let mut at = path;
+        while let Some((parent, _)) = at.rsplit_once('/') {
+            if parent.len() <= self.base.len() || !matches!(self.within_time(self.client.delete(parent, false)).await, Ok(true)) {
+                return;
+            }
+            at = parent;
+        }
+    }
+
     /// After a rename that failed: it may have been done, and its answer lost.
     pub(super) async fn renamed(&self, from: &str, to: &str, made: &str, error: Error) -> Result<String> {
         if !matches!(error.kind, Kind::Unavailable | Kind::DeadlineExceeded | Kind::NotFound) {
@@ -329,6 +341,7 @@ impl Store for Hdfs {
                 Err(error) => return Err(self.0.within(&key, error)),
             }
             self.0.again(|| self.0.client.delete(&path, false)).await.map_err(|e| self.0.within(&key, e))?;
+            self.0.prune(&path).await;
         }
         Ok(())
     }

@@ -126,6 +126,8 @@ impl Place {
                 return (Kind::Unauthenticated, what);
             }
             "RequestTimeTooSkewed" => return (Kind::Unauthenticated, format!("{said}; set this machine's clock")),
+            // Of a request for many keys each has an answer of its own, behind an HTTP 200.
+            "AccessDenied" => return (Kind::PermissionDenied, format!("{said}; give the key's owner the right, or use another key")),
             "ConditionalRequestConflict" | "OperationAborted" => return (Kind::Unavailable, said),
             "BadDigest" | "XAmzContentSHA256Mismatch" | "InvalidDigest" | "XAmzContentChecksumMismatch" => {
                 return (Kind::Corruption, format!("{said}: the bytes did not arrive as they were sent"));

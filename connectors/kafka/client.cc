@@ -99,6 +99,24 @@ std::uint64_t OutRecord::size() const {
   return bytes;
 }
 
+namespace {
+
+// " (ca: tls/ca.pem, key: tls/key.pem)"; empty where none is named.
+std::string FilesOf(const ClientOptions& options) {
+  std::string files;
+  const auto add = [&files](const char* name, const std::string& path) {
+    if (!path.empty()) files += (files.empty() ? " (" : ", ") + std::string(name) + ": " + path;
+  };
+  if (options.tls) {
+    add("ca", options.tls->ca);
+    add("certificate", options.tls->certificate);
+    add("key", options.tls->key);
+  }
+  return files.empty() ? files : files + ")";
+}
+
+}  // namespace
+
 struct Handle::Hooks {
   static Handle* Of(const rd_kafka_t* client) { return static_cast<Handle*>(rd_kafka_opaque(client)); }
 
@@ -169,7 +187,7 @@ Result<std::shared_ptr<Handle>> Handle::Make(const ClientOptions& options, Role 
   if (handle->client_ == nullptr) {
     rd_kafka_conf_destroy(conf);
     return Fail(ErrorKind::kInvalidArgument,
-                "the Kafka client for " + BrokersOf(options) + " cannot be made: " + text + "; check the files that `tls` names");
+                "the Kafka client for " + BrokersOf(options) + " cannot be made: " + text + "; check the files that `tls` names" + FilesOf(options));
   }
   if (serving == Serving::kThread) {
     handle->thread_ = std::thread([raw = handle.get()] {

@@ -282,8 +282,9 @@ struct Member {
     const Status polled = consumer->Poll(milliseconds(20));
     EXPECT_TRUE(polled) << polled.error().ToString();
     for (const TopicPartition& partition : mine) {
-      for (;;) {
-        const auto found = consumer->Reader(partition)->Poll(milliseconds(0));
+      RecordReader* const reader = consumer->Reader(partition);
+      while (reader != nullptr) {
+        const auto found = reader->Poll(milliseconds(0));
         ASSERT_TRUE(found) << found.error().ToString();
         if (!found->batch) break;
         for (std::string_view value : found->batch->values) taken.emplace(value);
@@ -370,6 +371,42 @@ TEST_F(KafkaClients, AMemberThatLostItsPartitionsCannotCommitForThem) {
   EXPECT_EQ(sent.error().fault, Fault::kAbortable) << sent.error().error.ToString();
   ASSERT_TRUE(producer->Abort(kPatience));
   EXPECT_TRUE(ReadAll(bus(), topic).empty());
+}
+
+TEST_F(KafkaClients, AMemberBeginsNowhereWhileATransactionThatSaysWhereIsOpen) {
+  const TopicPartition topic = Ensure("t");
+  ASSERT_TRUE(Append(topic, {"0", "1", "2", "3"}));
+  const TopicPartition elsewhere = Ensure("elsewhere");
+  const auto producer = Transactional("x");
+  ASSERT_TRUE(producer->Begin());
+  Produce(*producer, elsewhere, "made of the first three");
+  const std::vector<GroupOffset> offsets = {{{bus().FullName("t"), Partition(0)}, Offset(3), ""}};
+  ASSERT_TRUE(producer->SendOffsets(offsets, GroupMetadata::OfGroup(prefix_ + "g"), kPatience));
+  const auto member = Join(prefix_ + "g", {bus().FullName("t")});
+  ASSERT_TRUE(StepUntil({member.get()}, [&] { return member->mine.size() == 1; }));
+  const auto until = std::chrono::steady_clock::now() + seconds(3);
+  while (std::chrono::steady_clock::now() < until) member->Step();
+  EXPECT_TRUE(member->taken.empty()) << *member->taken.begin() << " would be taken twice";
+  ASSERT_TRUE(producer->Commit(kPatience));
+  ASSERT_TRUE(StepUntil({member.get()}, [&] { return !member->taken.empty(); }));
+  EXPECT_EQ(member->taken, (std::multiset<std::string>{"3"}));
+}
+
+TEST_F(KafkaClients, APartitionThatStaysThroughARebalanceGoesOnWhereItWas) {
+  Ensure("raw_a");
+  const std::vector<std::string> pattern = {"^" + prefix_ + "raw_.*"};
+  const auto member = Join(prefix_ + "g", pattern);
+  ASSERT_TRUE(Append({"raw_a", Partition(0)}, {"1"}));
+  ASSERT_TRUE(StepUntil({member.get()}, [&] { return member->taken.size() == 1; }));
+  // Long enough for the end to be known.
+  const auto until = std::chrono::steady_clock::now() + seconds(1);
+  while (std::chrono::steady_clock::now() < until) member->Step();
+  Ensure("raw_b");
+  ASSERT_TRUE(StepUntil({member.get()}, [&] { return member->mine.size() == 2; }));
+  ASSERT_TRUE(Append({"raw_a", Partition(0)}, {"2"}));
+  ASSERT_TRUE(Append({"raw_a", Partition(0)}, {"3"}));
+  ASSERT_TRUE(StepUntil({member.get()}, [&] { return member->taken.size() == 3; }));
+  EXPECT_EQ(member->taken, (std::multiset<std::string>{"1", "2", "3"}));
 }
 
 TEST_F(KafkaClients, RecordsOfOthersWakeSubscribersSoon) {

@@ -17,7 +17,7 @@ std::string_view RemedyOf(rd_kafka_resp_err_t code) {
       return "grant this user Describe, Read and Write on the topic, and Create on it or on the cluster where topics are made";
     case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED: return "grant this user Read and Describe on the consumer group";
     case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
-      return "grant this user IdempotentWrite on the cluster, and Create where topics are made";
+      return "grant this user Write on the topics (before Kafka 3.0 also IdempotentWrite on the cluster), and Create where topics are made";
     case RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED: return "grant this user Describe and Write on the transactional id";
     case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
       return "raise max.message.bytes of the topic (message.max.bytes of the broker), or send less in a record";

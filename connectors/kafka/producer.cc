@@ -3,6 +3,7 @@
 #include <librdkafka/rdkafka.h>
 
 #include <algorithm>
+#include <array>
 
 #include "connectors/kafka/produce_internal.h"
 
@@ -163,8 +164,13 @@ void Producer::Finish(Pending* raw) {
   const std::unique_ptr<Pending> pending(raw);
   pending_bytes_ -= pending->bytes;
   pending_records_ -= pending->records;
-  const int code = pending->failed;
+  int code = pending->failed;
   if (code == 0) return pending->done(pending->first.load());
+  // What waits when a producer can send nothing more is thrown out: the reason is the producer's.
+  if (code == RD_KAFKA_RESP_ERR__PURGE_QUEUE || code == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT) {
+    std::array<char, 256> text{};
+    if (const int fatal = rd_kafka_fatal_error(handle_->get(), text.data(), text.size()); fatal != 0) code = fatal;
+  }
   Error error = handle_->Explain(code, "appending to " + pending->topic + "/" + std::to_string(pending->partition));
   if (pending->lost == pending->records) {
     // Nothing of it is there.

@@ -73,6 +73,7 @@ class Migration {
     if (old_server == OldServer::kStop) SL_TRY(StopOwner(context_.world, from_.data));
     SL_TRY(CheckUnowned(context_.world, from_.data));
     SL_ASSIGN_OR_RETURN(source_, MigrationSource::Open(context_.world, from_, failpoints_));
+    SL_TRY(CheckSource());
     SL_ASSIGN_OR_RETURN(target_, MigrationTarget::Open(context_.world, to_, failpoints_, MigrationTarget::Access::kOwn));
     SL_TRY(Begin());
     report_.id = mark_.id;
@@ -96,6 +97,16 @@ class Migration {
     if (problems.empty()) return {};
     return Fail(ErrorKind::kFailedPrecondition, to_.file + " names engines that cannot be used as they are; sightline doctor " + to_.file +
                                                     " says more: " + Joined(problems));
+  }
+
+  // What would be found out at the end otherwise.
+  Status CheckSource() {
+    SL_TRY(flow::CheckPlans(source_->tasks()));
+    for (const flow::PipelinePlan& pipeline : source_->plan().pipelines) {
+      if (!pipeline.to_statistics || source_->statistics() == nullptr) continue;
+      SL_TRY(HoldsResults(*source_->statistics(), pipeline));
+    }
+    return {};
   }
 
   Status CheckTarget(const MigrationMark& mark) const {

@@ -187,6 +187,18 @@ Result<TaskStatus> Recount(const TaskContext& context, int root, Partition parti
   return status;
 }
 
+Status CheckPlans(const TaskContext& context) {
+  for (std::size_t i = 0; i < context.plan.pipelines.size(); ++i) {
+    const int root = static_cast<int>(i);
+    if (context.plan.pipelines[i].root != root) continue;
+    for (Partition partition(0); partition.value < PartitionsOf(context.plan, root); ++partition.value) {
+      SL_ASSIGN_OR_RETURN(const std::optional<CommittedState> found, Look(context, root, partition));
+      if (found && found->recovered.other_plan) return OtherPlan(context.plan.pipelines[i].name);
+    }
+  }
+  return {};
+}
+
 Result<std::optional<MovedState>> MoveState(const TaskContext& context, int root, Partition partition, const OffsetMaps& maps) {
   const PipelinePlan& pipeline = context.plan.pipelines[static_cast<std::size_t>(root)];
   SL_ASSIGN_OR_RETURN(std::optional<CommittedState> found, Look(context, root, partition));

@@ -19,6 +19,9 @@ Status PublishCommitted(const TaskContext& context);
 // kCorruption when processing again gives other outputs than were committed.
 Result<TaskStatus> Recount(const TaskContext& context, int root, Partition partition);
 
+// kFailedPrecondition when a task's state is of another plan.
+Status CheckPlans(const TaskContext& context);
+
 // What a task had committed, as it is to be committed in a log that its topics were moved to.
 struct MovedState {
   CommitPlace place;

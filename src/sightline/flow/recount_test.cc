@@ -173,6 +173,8 @@ TEST_F(RecountTest, TheStateOfAnotherPlanIsNotCounted) {
   ASSERT_FALSE(status);
   EXPECT_EQ(status.error().kind, ErrorKind::kFailedPrecondition);
   EXPECT_THAT(status.error().message, HasSubstr("was changed since its state was written"));
+  EXPECT_TRUE(CheckPlans(context_));
+  EXPECT_EQ(CheckPlans(context).error().kind, ErrorKind::kFailedPrecondition);
 }
 
 // Every record of the task's topics at another offset, with a gap in the middle.
