@@ -3,10 +3,10 @@ import os
 import shutil
 
 import server
-from harness import HERE, Section, in_turns, say, speed_ratio
+from harness import HERE, Section, speed_ratio
 
 from .bounded import without_names
-from .from_log import KAFKA, PARTITIONS, PIPELINES, Flink, FromLog, with_closing_events, write_sorted
+from .from_log import KAFKA, PARTITIONS, PIPELINES, Flink, FromLog, first_run, take_turns, with_closing_events
 from .postgres import Server as Postgres
 
 CONFIG = (HERE / "configs/from_kafka.yaml").read_text()
@@ -37,23 +37,15 @@ def against_flink(bench, figure):
     events = bench.file_of_events(late=0)
     rows, counts = bench.expected(events)
     plain = without_names(bench, rows)
-    ours_rows, flink_rows = bench.folder / "from_kafka.csv", bench.folder / "flink.csv"
     flink = Flink(bench, events)
     try:
         with Postgres() as postgres:
             ours = FromKafka(bench, events, counts["results"], flink, postgres)
-            say("first runs, for their results")
-            ours.run()
-            write_sorted(ours.rows, ours_rows)
-            bench.require_same("sightline up on Kafka", ours_rows, plain)
-            flink.run()
-            write_sorted(flink.rows(), flink_rows)
-            bench.require_same("Flink", flink_rows, plain)
-            figure.samples, figure.peer_samples = in_turns(bench.runs, ours.run, flink.run)
+            first_run(bench, "sightline up on Kafka", ours, plain)
+            take_turns(bench, figure, ours, flink, plain)
     finally:
         flink.close()
     figure.note = f"Flink {flink.version}; Kafka and Postgres on the same cores"
-    figure.equality = f"{counts['results']:,} rows against the independent computation; Flink's too (file without late events)"
 
 
 KAFKA_FLINK = Section(against_flink, {

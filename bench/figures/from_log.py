@@ -103,6 +103,9 @@ class FromLog:
         running.stop()
         return seconds
 
+    def rows_made(self):
+        return self.rows
+
     def wait_for_results(self, running, started):
         while True:
             status = running.status()
@@ -146,7 +149,7 @@ class Flink:
         self.version = done["version"]
         return done["seconds"]
 
-    def rows(self):
+    def rows_made(self):
         rows = []
         for part in sorted(self.results.rglob("*")):
             if part.is_file() and not part.name.startswith("."):
@@ -162,26 +165,34 @@ class Flink:
                 subprocess.run([str(REPOSITORY / "tools/engines/engines"), name, action], check=False)
 
 
+def first_run(bench, name, side, plain):
+    """A run of one side for its results, which must be those of the independent computation."""
+    say(f"a first run of {name}, for its results")
+    side.run()
+    rows = bench.folder / "first-run.csv"
+    write_sorted(side.rows_made(), rows)
+    bench.require_same(name, rows, plain)
+
+
+def take_turns(bench, figure, ours, flink, plain):
+    """Flink's first run, and then the samples of both."""
+    first_run(bench, "Flink", flink, plain)
+    figure.samples, figure.peer_samples = in_turns(bench.runs, ours.run, flink.run)
+    figure.equality = f"{ours.expected_rows:,} rows against the independent computation; Flink's too (file without late events)"
+
+
 def against_flink(bench, figure):
     events = bench.file_of_events(late=0)
     rows, counts = bench.expected(events)
     plain = without_names(bench, rows)
     ours = FromLog(bench, events, counts["results"])
-    say("first runs, for their results")
-    ours.run()
-    ours_rows, flink_rows = bench.folder / "from_log.csv", bench.folder / "flink.csv"
-    write_sorted(ours.rows, ours_rows)
-    bench.require_same("sightline up", ours_rows, plain)
+    first_run(bench, "sightline up", ours, plain)
     flink = Flink(bench, events)
     try:
-        flink.run()
-        write_sorted(flink.rows(), flink_rows)
-        bench.require_same("Flink", flink_rows, plain)
-        figure.samples, figure.peer_samples = in_turns(bench.runs, ours.run, flink.run)
+        take_turns(bench, figure, ours, flink, plain)
     finally:
         flink.close()
     figure.note = f"Flink {flink.version}; Kafka on the same cores"
-    figure.equality = f"{counts['results']:,} rows against the independent computation; Flink's too (file without late events)"
 
 
 FLINK_SECTION = Section(against_flink, {

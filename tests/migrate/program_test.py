@@ -23,6 +23,7 @@ import harness  # noqa: E402
 
 ENGINES = ROOT / "tools/engines"
 PATIENCE_S = 90
+until = functools.partial(harness.until, patience=PATIENCE_S)
 MINUTE_MS, HOUR_MS = 60_000, 3_600_000
 BASE_MS = int(time.time()) // 60 * MINUTE_MS - 8 * HOUR_MS  # of the first event
 # Windows that begin later are those of the last events, which may be open still.
@@ -181,16 +182,6 @@ class Story:
         server.box.ask("dead-letter", "replay", "item_counts", "--reason", "late").expect(0)
         assert server.post(b"".join(closing()))[0] == 200
         return server.audit()
-
-
-def until(what, condition, patience=PATIENCE_S):
-    deadline = time.monotonic() + patience
-    while True:
-        found = condition()
-        if found:
-            return found
-        assert time.monotonic() < deadline, f"not in time: {what}"
-        time.sleep(0.1)
 
 
 def settled(server):

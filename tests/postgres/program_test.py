@@ -66,16 +66,6 @@ def on_postgres(server, followed=False):
         yield box
 
 
-def until(what, condition, patience=PATIENCE_S):
-    deadline = time.monotonic() + patience
-    while True:
-        found = condition()
-        if found:
-            return found
-        assert time.monotonic() < deadline, f"not in time: {what}"
-        time.sleep(0.05)
-
-
 def health(server):
     """(status, JSON) of /readyz."""
     log = (server.box.path / "server.err").read_text()
@@ -115,7 +105,7 @@ def settled(server):
     def no_lag():
         status, answer = server.request("GET", "/v1/status")
         return status == 200 and all(sink["offset"] == sink["end"] and not sink.get("error") for sink in answer["sinks"])
-    until("the sinks have stored everything", no_lag)
+    harness.until("the sinks have stored everything", no_lag)
 
 
 def the_same_rows_as_the_embedded_store():
@@ -123,7 +113,7 @@ def the_same_rows_as_the_embedded_store():
     with harness.sandbox() as box, box.server() as server:
         assert server.post(body)[0] == 200
         server.audit()
-        until("windows are closed", lambda: len(csv_rows(box.ask("query", QUERY, "--format", "csv").out)) > 100)
+        harness.until("windows are closed", lambda: len(csv_rows(box.ask("query", QUERY, "--format", "csv").out)) > 100)
         time.sleep(1)
         settled(server)
         expected = csv_rows(box.ask("query", QUERY, "--format", "csv").expect(0).out)
@@ -132,7 +122,7 @@ def the_same_rows_as_the_embedded_store():
         with box.server() as server:
             assert server.post(body)[0] == 200
             server.audit()
-            until("windows are closed", lambda: len(csv_rows(box.ask("query", QUERY, "--format", "csv").out)) == len(expected))
+            harness.until("windows are closed", lambda: len(csv_rows(box.ask("query", QUERY, "--format", "csv").out)) == len(expected))
             settled(server)
             assert csv_rows(box.ask("query", QUERY, "--format", "csv").expect(0).out) == expected
             assert server.request("GET", "/v1/pipelines/top_items/results?limit=500")[1]["rows"] == rest["rows"]
@@ -153,21 +143,21 @@ def a_database_that_dies_holds_up_its_sinks_alone():
             assert server.post(events(1 + sent, 2000, 100 + round_))[0] == 200
             sent += 2000
             server.audit()
-            until("readiness says degraded", lambda: health(server)[1]["status"] == "degraded")
+            harness.until("readiness says degraded", lambda: health(server)[1]["status"] == "degraded")
             assert health(server)[0] == 200
             assert "127.0.0.1" not in json.dumps(health(server)[1]), "the health listener asks for no token"
-            until("the lag shows", lambda: max(metric(server, "sightline_sink_lag_records").values()) > 0)
+            harness.until("the lag shows", lambda: max(metric(server, "sightline_sink_lag_records").values()) > 0)
             assert max(metric(server, "sightline_sink_failed").values()) == 1
             status, answer = server.request("POST", "/v1/sql", json.dumps({"sql": "select 1 from top_items"}), {"Content-Type": "application/json"})
             assert status in (503, 504), (status, answer)
             database.call(begin, stdout=subprocess.DEVNULL)
-            until("readiness is good again", lambda: health(server) == (200, {"status": "ok"}))
+            harness.until("readiness is good again", lambda: health(server) == (200, {"status": "ok"}))
             settled(server)
         # Every event that was counted is there, once; the closing ones may still be in an open window.
         assert server.post(closing())[0] == 200
         counted = server.audit()["counted"]
         total = lambda: int(database.sql("select coalesce(sum(item_count), 0) from sightline.item_counts"))
-        until(f"all of {counted} events are there", lambda: total() in (counted, counted - 40))
+        harness.until(f"all of {counted} events are there", lambda: total() in (counted, counted - 40))
         doubles = database.sql("select count(*) from (select from sightline.item_counts group by window_start, geographical_location_oid, item_name"
                                " having count(*) > 1) d")
         assert doubles == "0", doubles
@@ -180,12 +170,12 @@ def a_server_starts_while_its_database_is_away():
     with postgres() as database, on_postgres(database) as box:
         database.call("stop")
         with box.server() as server:
-            until("readiness says degraded", lambda: health(server)[1]["status"] == "degraded")
+            harness.until("readiness says degraded", lambda: health(server)[1]["status"] == "degraded")
             assert server.post(events(1, 1000, 5) + closing())[0] == 200
             server.audit()
-            until("the lag shows", lambda: max(metric(server, "sightline_sink_lag_records").values()) > 0)
+            harness.until("the lag shows", lambda: max(metric(server, "sightline_sink_lag_records").values()) > 0)
             database.call("start", stdout=subprocess.DEVNULL)
-            until("results are there", lambda: database.sql("select count(*) from pg_views where schemaname = 'sightline'") != "0"
+            harness.until("results are there", lambda: database.sql("select count(*) from pg_views where schemaname = 'sightline'") != "0"
                   and database.sql("select count(*) from sightline.item_counts") != "0")
             settled(server)
 
@@ -205,18 +195,18 @@ def a_followed_reference():
             assert name("0")["geographical_location"] == "Bedok · Post 01"
             start = time.monotonic()
             database.sql("update locations set geographical_location = 'Renamed' where geographical_location_oid = 0")
-            until("the change counts", lambda: name("0")["geographical_location"] == "Renamed", 2)
+            harness.until("the change counts", lambda: name("0")["geographical_location"] == "Renamed", 2)
             assert time.monotonic() - start < 1.5, time.monotonic() - start
             assert server.post(events(1, 500, 3) + closing())[0] == 200
-            until("results carry the new name", lambda: database.sql(
+            harness.until("results carry the new name", lambda: database.sql(
                 "select count(*) from sightline.item_counts where geographical_location = 'Renamed'") != "0")
             assert metric(server, "sightline_reference_following") == {'reference="locations"': 1}
             database.call("kill")
-            until("readiness says degraded", lambda: "references/locations" in health(server)[1].get("reasons", {}))
+            harness.until("readiness says degraded", lambda: "references/locations" in health(server)[1].get("reasons", {}))
             database.call("start", stdout=subprocess.DEVNULL)
             database.sql("update locations set geographical_location = 'Again' where geographical_location_oid = 0")
-            until("it is followed again", lambda: name("0")["geographical_location"] == "Again")
-            until("readiness is good again", lambda: health(server) == (200, {"status": "ok"}))
+            harness.until("it is followed again", lambda: name("0")["geographical_location"] == "Again")
+            harness.until("readiness is good again", lambda: health(server) == (200, {"status": "ok"}))
         # Started again without the database: the kept version is in effect.
         database.call("stop")
         with box.server() as server:
@@ -229,7 +219,7 @@ def what_bi_tools_ask():
         database.sql("create role sightline_reader nologin; create role bi login password 'bi' in role sightline_reader")
         with box.server() as server:
             assert server.post(events(1, 500, 4) + closing())[0] == 200
-            until("results are there", lambda: database.sql("select count(*) from sightline.top_items") != "0")
+            harness.until("results are there", lambda: database.sql("select count(*) from sightline.top_items") != "0")
         reader = "set session authorization bi; "
         assert database.sql(reader + "select c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace where n.nspname = 'sightline' and"
                             " c.relkind in ('r', 'v') and has_table_privilege(c.oid, 'select') order by 1").split() == \

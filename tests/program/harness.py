@@ -18,6 +18,17 @@ PROGRAM = pathlib.Path(os.environ.get("SIGHTLINE_BUILD", ROOT / "build/release")
 PATIENCE_S = 60
 
 
+def until(what, condition, patience=PATIENCE_S):
+    """Asks until the answer is true, and gives it."""
+    deadline = time.monotonic() + patience
+    while True:
+        found = condition()
+        if found:
+            return found
+        assert time.monotonic() < deadline, f"not in time: {what}"
+        time.sleep(0.05)
+
+
 class Run:
     """A finished call."""
 
