@@ -14,17 +14,19 @@
 namespace sightline::flow {
 namespace {
 
+constexpr std::size_t kDeltaSmall = 1U << 20;   // bytes: a partition with little to do keeps little
+constexpr std::size_t kDeltaLarge = 64U << 20;  // bytes
 constexpr std::int64_t kSweepEpochs = 0x2000;
 constexpr std::int64_t kEpochsAhead = 0x7fff;
 constexpr std::int64_t kCompactEpochs = 0x200;  // a 64th of what is remembered
 
 // A segment grows when more than the one share of its slots is taken, until it is no more than the other: by a quarter, or, as long as
 // it is small (a quarter of a megabyte), twofold.
-constexpr std::uint64_t kFullPercent = 88;
-constexpr std::uint64_t kRoomPercent = 80;
+constexpr std::uint64_t kFullPercent = 80;
+constexpr std::uint64_t kRoomPercent = 72;
 constexpr std::uint64_t kSmallBuckets = 4096;
 
-std::uint64_t Grown(std::uint64_t buckets) { return buckets + (buckets < kSmallBuckets ? buckets : buckets / 4); }
+std::uint64_t Grown(std::uint64_t buckets) { return buckets + (buckets < kSmallBuckets ? buckets : buckets / 2); }
 
 int MatchMask(const std::uint64_t* keys, std::uint64_t key) {
   const __m256i wanted = _mm256_set1_epi64x(static_cast<long long>(key));
@@ -276,28 +278,21 @@ void DedupeTable<Key>::Rebuild(Segment& segment, std::uint64_t bucket_count, std
   } while (!homeless.empty());
 }
 
+// Which slot matches, and which has expired, is found without branches: where a bucket's entries lie follows no pattern.
 template <typename Key>
-bool DedupeTable<Key>::InsertOrFind(std::uint64_t hash, const Key& key, std::uint16_t epoch) {
+inline bool DedupeTable<Key>::InsertOrFind(std::uint64_t hash, const Key& key, std::uint16_t epoch) {
   Segment& segment = segments_[hash >> 60];
   const std::uint64_t end = segment.count + kSpill;
   Bucket* expired = nullptr;
   int expired_slot = 0;
   for (std::uint64_t at = PlaceOf(hash, segment); at < end; ++at) {
     Bucket& bucket = segment.buckets[at];
-    int match = MatchMask(bucket.keys, key) & ((1 << bucket.used) - 1);
-    while (match != 0) {
-      const int slot = std::countr_zero(static_cast<unsigned>(match));
-      if (Live(bucket.epochs[slot])) return true;
-      match &= match - 1;
-    }
-    if (expired == nullptr) {
-      for (int i = 0; i < bucket.used; ++i) {
-        if (!Live(bucket.epochs[i])) {
-          expired = &bucket;
-          expired_slot = i;
-          break;
-        }
-      }
+    const int taken = (1 << bucket.used) - 1;
+    const int gone = ExpiredMask(bucket) & taken;
+    if ((MatchMask(bucket.keys, key) & taken & ~gone) != 0) return true;
+    if (gone != 0 && expired == nullptr) {
+      expired = &bucket;
+      expired_slot = std::countr_zero(static_cast<unsigned>(gone));
     }
     if (bucket.used < kSlots) {
       if (expired != nullptr) break;
@@ -318,6 +313,15 @@ bool DedupeTable<Key>::InsertOrFind(std::uint64_t hash, const Key& key, std::uin
   return false;
 }
 
+// A bit a slot, set where its epoch is not live.
+template <typename Key>
+inline int DedupeTable<Key>::ExpiredMask(const Bucket& bucket) const {
+  static_assert(offsetof(Bucket, epochs) + 16 <= sizeof(Bucket));
+  const __m128i epochs = _mm_loadu_si128(reinterpret_cast<const __m128i*>(bucket.epochs));
+  const __m128i age = _mm_sub_epi16(epochs, _mm_set1_epi16(static_cast<short>(horizon16_)));
+  return _mm_movemask_epi8(_mm_packs_epi16(age, age));  // the sign bits: 0x8000 and beyond lies before the horizon
+}
+
 template <typename Key>
 bool DedupeTable<Key>::Knows(std::uint64_t hash, const Key& key) const {
   const Segment& segment = segments_[hash >> 60];
@@ -331,13 +335,22 @@ bool DedupeTable<Key>::Knows(std::uint64_t hash, const Key& key) const {
   return false;
 }
 
+// Memory that nobody has written to costs nothing: beyond a small delta rather one large step than copies of all there is at each of many.
 template <typename Key>
 void DedupeTable<Key>::Remember(const Key& key, std::int64_t epoch) {
   char entry[kRunEntryBytes];
   StoreLe(entry, key);
   StoreLe(entry + sizeof(Key), epoch);
+  if (delta_.capacity() - delta_.size() < sizeof entry) [[unlikely]]
+    ReserveDelta(delta_.size() < kDeltaSmall ? std::max<std::size_t>(2 * delta_.size(), 4096) : std::max(2 * delta_.size(), kDeltaLarge));
   delta_.append(entry, sizeof entry);
   delta_newest_ = std::max(delta_newest_, epoch);
+}
+
+template <typename Key>
+void DedupeTable<Key>::ReserveDelta(std::size_t bytes) {
+  delta_.reserve(bytes);
+  if (bytes >= kDeltaSmall) AdviseHugePages(delta_.data(), delta_.capacity());
 }
 
 template <typename Key>
@@ -349,7 +362,9 @@ void DedupeTable<Key>::Probe(std::span<const Key> keys, std::span<const std::int
     for (std::size_t i = begin; i < std::min(keys.size(), begin + kChunk); ++i) {
       const std::uint64_t hash = HashOf(keys[i]);
       const Segment& segment = segments_[hash >> 60];
-      __builtin_prefetch(&segment.buckets[PlaceOf(hash, segment)], 1);
+      const Bucket* const home = &segment.buckets[PlaceOf(hash, segment)];
+      __builtin_prefetch(home, 1);
+      __builtin_prefetch(home + 1, 1);  // two in five overflow into it
       hashes[begin / kChunk % 2][i - begin] = hash;
     }
   };
@@ -379,7 +394,7 @@ template <typename Key>
 std::int64_t DedupeTable<Key>::TakeDelta(std::string& out) {
   const std::size_t size = delta_.size();
   out = std::exchange(delta_, {});
-  delta_.reserve(size + size / 8);  // the next one will be about as large
+  ReserveDelta(size + size / 8);  // the next one will be about as large
   const std::int64_t newest = std::exchange(delta_newest_, std::numeric_limits<std::int64_t>::min() / quantum_ / 2);
   return (newest + 1) * quantum_ + within_;
 }

@@ -43,6 +43,8 @@ class DedupeTable {
   // arrival. Load takes them back, in any order of runs; entries expired at `watermark` are skipped.
   // Returns the watermark from which on none of them is remembered.
   std::int64_t TakeDelta(std::string& out);
+  // Nothing is probed any more: what a checkpoint would take is not needed.
+  void DropDelta() { delta_ = {}; }
   std::size_t delta_ids() const { return delta_.size() / kRunEntryBytes; }
   Status Load(std::string_view run, EventTime watermark);
 
@@ -62,7 +64,7 @@ class DedupeTable {
  private:
   static constexpr int kSegments = 16;
   static constexpr int kSlots = sizeof(Key) == 8 ? 6 : 3;
-  static constexpr std::size_t kChunk = 32;
+  static constexpr std::size_t kChunk = 64;
   static constexpr std::uint64_t kSpill = 16;  // buckets behind the last one that a hash leads to
   struct alignas(64) Bucket {
     Key keys[kSlots];
@@ -86,6 +88,7 @@ class DedupeTable {
   static std::uint64_t PlaceOf(std::uint64_t hash, const Segment& segment);
   bool Knows(std::uint64_t hash, const Key& key) const;
   bool InsertOrFind(std::uint64_t hash, const Key& key, std::uint16_t epoch);
+  int ExpiredMask(const Bucket& bucket) const;
   bool Live(std::uint16_t epoch) const { return static_cast<std::uint16_t>(epoch - horizon16_) < 0x8000; }
   std::int64_t EpochOf(std::int64_t event_time) const;
   void AdvanceTo(std::int64_t watermark);
@@ -96,6 +99,7 @@ class DedupeTable {
   void Close(Segment& segment);
   bool Put(Segment& segment, std::uint64_t place, const Entry& entry);
   void Remember(const Key& key, std::int64_t epoch);
+  void ReserveDelta(std::size_t bytes);
   void SetHorizon(std::int64_t horizon);
   void Sweep();
 

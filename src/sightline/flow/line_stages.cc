@@ -1,9 +1,17 @@
 #include "sightline/flow/line_stages.h"
 
+#include <immintrin.h>
+
 #include <algorithm>
 #include <thread>
 
 namespace sightline::flow {
+namespace {
+
+// About what waking a sleeping thread takes, and half of what a stage takes for a piece.
+constexpr int kSpins = 1500;
+
+}  // namespace
 
 LineStages::LineStages(const governance::Contract& contract, gate::Decoder::Limits limits, std::string_view text, std::size_t piece_bytes,
                        int threads)
@@ -27,12 +35,26 @@ void LineStages::Work() {
   std::unique_lock lock(mutex_);
   while (status_ && !AtEnd()) {
     if (Count(lock) || Settle(lock) || Judge(lock) || Decode(lock, decoder)) {
-      changed_.notify_all();
+      Changed();
     } else {
-      changed_.wait(lock);
+      WaitForChange(lock);
     }
   }
+  Changed();
+}
+
+void LineStages::Changed() {
+  changes_.fetch_add(1, std::memory_order_relaxed);
   changed_.notify_all();
+}
+
+// The others are done with their stage soon, mostly sooner than a thread falls asleep and wakes again.
+void LineStages::WaitForChange(std::unique_lock<std::mutex>& lock) {
+  const std::uint32_t seen = changes_.load(std::memory_order_relaxed);
+  lock.unlock();
+  for (int i = 0; i < kSpins && changes_.load(std::memory_order_relaxed) == seen; ++i) _mm_pause();
+  lock.lock();
+  changed_.wait(lock, [&] { return changes_.load(std::memory_order_relaxed) != seen; });
 }
 
 bool LineStages::Count(std::unique_lock<std::mutex>& lock) {

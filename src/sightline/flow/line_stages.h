@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
@@ -56,6 +57,8 @@ class LineStages {
   bool AtEnd() const { return cut_ == text_.size() && counted_ == pieces_ && !counting_; }
   void Keep(Status done);
   void Work();
+  void Changed();
+  void WaitForChange(std::unique_lock<std::mutex>& lock);
 
   const governance::Contract& contract_;
   gate::Decoder::Limits limits_;
@@ -65,6 +68,7 @@ class LineStages {
   const Stages* stages_ = nullptr;
   std::mutex mutex_;
   std::condition_variable changed_;
+  std::atomic<std::uint32_t> changes_{0};  // grows with each change, under the lock
   std::vector<std::unique_ptr<Slot>> slots_;  // piece i is in slot i mod size
   std::size_t cut_ = 0;  // bytes cut into pieces
   std::size_t pieces_ = 0, judged_ = 0, counted_ = 0;  // how many were cut, judged and counted

@@ -38,6 +38,13 @@ void Move(char* to, char* from, std::size_t size) {
 
 }  // namespace
 
+void AdviseHugePages(void* data, std::size_t size) {
+  const auto begin = reinterpret_cast<std::uintptr_t>(data);
+  const std::uintptr_t from = RoundUp(begin, kHugePage);
+  const std::uintptr_t to = (begin + size) / kHugePage * kHugePage;
+  if (to > from) madvise(reinterpret_cast<void*>(from), to - from, MADV_HUGEPAGE);
+}
+
 PageRegion::~PageRegion() {
   if (data_ != nullptr) munmap(data_, reserved_);
   for (const Piece& piece : pieces_) GiveBack(piece.size, piece.file);

@@ -7,6 +7,9 @@
 
 namespace sightline::flow {
 
+// Asks for huge pages where whole ones lie within `size` bytes from `data` on: fewer page faults. Advice, which may do nothing.
+void AdviseHugePages(void* data, std::size_t size);
+
 // Zeroed memory that grows where it stands: what was written stays, and only what is new costs page faults. Each whole huge page within
 // it becomes one, so that far-apart accesses find their translation cached; where little is wanting to the last one, it is taken up, too.
 // What is new when memory is used up is pages of a file. Not thread-safe.

@@ -428,6 +428,8 @@ void Processor::Tick(AppendTime at) {
 void Processor::Finish() {
   watermark_ = kWatermarkEnd.value;
   CloseUpTo(watermark_);
+  if (ids64_) ids64_->DropDelta();
+  if (ids128_) ids128_->DropDelta();
 }
 
 void Processor::CloseUpTo(std::int64_t watermark) {
