@@ -22,7 +22,7 @@ namespace sightline::flow {
 // What a probe answers depends on the records and watermarks seen so far only, not on batch sizes, growth or restarts.
 //
 // Layout: buckets of one cache line, six 8-byte keys with a 2-byte epoch each (three for 16-byte keys), in 16 segments that
-// grow by a quarter on their own and in place, so that growth never stops the stream for long and memory is never there
+// grow by a half on their own and in place, so that growth never stops the stream for long and memory is never there
 // twice. A full bucket overflows into the next; behind the last one a few buckets take what overflows there. An expired entry
 // counts as absent and its place is taken by the next insertion. Not thread-safe.
 template <typename Key>

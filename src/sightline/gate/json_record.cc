@@ -46,7 +46,6 @@ void JsonRecordParser::Begin(std::string_view text, const char* origin, RowTarge
   nulls_.clear();
   keys_.clear();
   trace_.clear();
-  if (!key_texts_.empty()) key_texts_.clear();
   violation_.kind = ViolationKind::kNone;
 }
 
@@ -210,12 +209,12 @@ const char* JsonRecordParser::ReadOddKey(const char* p, Key& key) {
   JsonString string{.begin = p + 1};
   const char* what = nullptr;
   const char* where = nullptr;
-  p = ScanJsonString(p + 1, end_, string, what, where);
+  p = ReadJsonString(p + 1, end_, string, *target_->batch, what, where);
   if (p == nullptr) return Malformed(where, what);
   key.text = std::string_view(string.begin, static_cast<std::size_t>(string.end - string.begin));
   if (string.escapes) {
-    std::string& text = key_texts_.emplace_back(key.text.size() + kScanPadding, '\0');
-    key.text = std::string_view(text.data(), UnescapeJson(string, text.data()));
+    key.text = string.unescaped;
+    target_->batch->Keep(key.text.size() + kScanPadding);
   }
   key.hash = KeyTable::Hash(key.text.data(), key.text.size());
   key.field = plan_.keys.Find(key.text.data(), key.text.size(), key.hash);
@@ -303,7 +302,7 @@ inline const char* JsonRecordParser::ReadText(const char* p, int field) {
   if (string.end >= end_ || *string.end != '"') [[unlikely]] {
     const char* what = nullptr;
     const char* where = nullptr;
-    rest = ScanJsonString(string.end, end_, string, what, where);
+    rest = ReadJsonString(string.end, end_, string, *target_->batch, what, where);
     if (rest == nullptr) return Malformed(where, what);
   }
   const FieldPlan& plan = plan_.fields[static_cast<std::size_t>(field)];
@@ -337,7 +336,7 @@ const char* JsonRecordParser::SkipValue(const char* p, std::uint32_t depth) {
       JsonString string{.begin = p + 1};
       const char* what = nullptr;
       const char* where = nullptr;
-      const char* const rest = ScanJsonString(quote, end_, string, what, where);
+      const char* const rest = ReadJsonString(quote, end_, string, *target_->batch, what, where);
       return rest == nullptr ? Malformed(where, what) : rest;
     }
     case '{': return SkipObject(p, depth);

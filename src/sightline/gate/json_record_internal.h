@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -12,21 +11,19 @@
 
 namespace sightline::gate {
 
-// A JSON string's text between its quotes.
+// A JSON string as it was read.
 struct JsonString {
-  const char* begin = nullptr;
-  const char* end = nullptr;  // its closing quote
+  const char* begin = nullptr;  // behind its opening quote
+  const char* end = nullptr;    // its closing quote
   bool escapes = false;
   bool multi_byte = false;
-  bool nul = false;           // an escape stands for U+0000
+  bool nul = false;             // an escape stands for U+0000
+  std::string_view unescaped{}; // where it has escapes: the text that it stands for, in room of the batch that nobody has kept yet
 };
 
-// Reads a JSON string from string.begin, just behind its opening quote, whose bytes before `p` are plain ASCII. Gives the byte behind the
+// Reads a JSON string from string.begin on, whose bytes before `p` are plain ASCII; `batch` has the room. Gives the byte behind the
 // closing quote, or nothing and the reason and place in `what` and `where`.
-const char* ScanJsonString(const char* p, const char* end, JsonString& string, const char*& what, const char*& where);
-// Writes the text that an escaped, checked string stands for, and gives its size; `to` has room for the string and kUnescapeSlack bytes.
-inline constexpr std::size_t kUnescapeSlack = 32;
-std::size_t UnescapeJson(const JsonString& string, char* to);
+const char* ReadJsonString(const char* p, const char* end, JsonString& string, ColumnBatch& batch, const char*& what, const char*& where);
 
 // A text value with escapes, bytes above ASCII or rules beyond its length; see TakeText.
 ViolationKind TakeOddText(const FieldPlan& plan, const JsonString& string, const char* base, const char* origin, ColumnBatch& batch,
@@ -122,7 +119,6 @@ class JsonRecordParser {
   std::uint32_t extra_fields_ = 0;
   std::vector<int> nulls_;            // fields given as null, or left out
   std::vector<Key> keys_;             // names not in the contract, of the objects now open
-  std::deque<std::string> key_texts_; // unescaped names
   std::vector<JsonTrace> trace_;
   Malformation malformation_;
   Violation violation_;

@@ -30,21 +30,26 @@ int Hex4(const char* p) {
   return any < 0 ? -1 : digit(0) << 12 | digit(1) << 8 | digit(2) << 4 | digit(3);
 }
 
+// What a backslash and each byte stand for; 0 where they stand for nothing, or, at u, for more than that.
+constexpr std::array<char, 256> kSimpleEscapes = [] {
+  std::array<char, 256> escapes{};
+  for (const char c : {'"', '\\', '/'}) escapes[static_cast<std::size_t>(c)] = c;
+  escapes['b'] = '\b';
+  escapes['f'] = '\f';
+  escapes['n'] = '\n';
+  escapes['r'] = '\r';
+  escapes['t'] = '\t';
+  return escapes;
+}();
+
 // The byte behind the escape sequence at `p`, or nothing with the reason.
 const char* ScanEscape(const char* p, const char* end, const char*& what) {
   what = "the record ends inside a string";
   if (end - p < 2) return nullptr;
-  switch (p[1]) {
-    case '"':
-    case '\\':
-    case '/':
-    case 'b':
-    case 'f':
-    case 'n':
-    case 'r':
-    case 't': return p + 2;
-    case 'u': break;
-    default: what = "a backslash in a string is followed by none of \"\\/bfnrtu"; return nullptr;
+  if (kSimpleEscapes[static_cast<unsigned char>(p[1])] != 0) return p + 2;
+  if (p[1] != 'u') {
+    what = "a backslash in a string is followed by none of \"\\/bfnrtu";
+    return nullptr;
   }
   if (end - p < 6) return nullptr;
   const int unit = Hex4(p + 2);
@@ -79,82 +84,132 @@ char* PutUtf8(char* to, std::uint32_t code_point) {
   return to;
 }
 
-char SimpleEscape(char c) {
-  switch (c) {
-    case 'b': return '\b';
-    case 'f': return '\f';
-    case 'n': return '\n';
-    case 'r': return '\r';
-    case 't': return '\t';
-    default: return c;
+// Writes what the checked escape sequence at `p` stands for; gives the byte behind it.
+const char* PutEscape(const char* p, char*& to) {
+  if (p[1] != 'u') {
+    *to++ = kSimpleEscapes[static_cast<unsigned char>(p[1])];
+    return p + 2;
+  }
+  auto code_point = static_cast<std::uint32_t>(Hex4(p + 2));
+  p += 6;
+  if (code_point >= 0xd800 && code_point <= 0xdfff) {
+    const auto low = static_cast<std::uint32_t>(Hex4(p + 2));
+    code_point = 0x10000 + ((code_point - 0xd800) << 10) + (low - 0xdc00);
+    p += 6;
+  }
+  to = PutUtf8(to, code_point);
+  return p;
+}
+
+// The text that an escaped string stands for, as it is written into room of a batch.
+class Unescaped {
+ public:
+  Unescaped(ColumnBatch& batch, const char* begin, const char* end) : batch_(batch), size_(static_cast<std::size_t>(end - begin)) {
+    room_ = batch.Room(size_ + 2 * kScanPadding);
+    std::memcpy(room_.data(), begin, size_);
+  }
+  // Where the next bytes go: there is room for kScanPadding of them, and for as many behind them once it is kept.
+  char* to() {
+    if (room_.size() - size_ < 2 * kScanPadding) [[unlikely]]
+      Widen();
+    return room_.data() + size_;
+  }
+  void Wrote(std::size_t bytes) { size_ += bytes; }
+  std::string_view text() const { return {room_.data(), size_}; }
+
+ private:
+  void Widen() {
+    const std::span<char> wider = batch_.Room(2 * room_.size() + 2 * kScanPadding);
+    std::memcpy(wider.data(), room_.data(), size_);
+    room_ = wider;
+  }
+  ColumnBatch& batch_;
+  std::span<char> room_;
+  std::size_t size_;
+};
+
+// The bytes above ASCII from `p` on, or nothing and where they are no UTF-8.
+const char* ScanMultiByte(const char* p, const char* end, const char*& what, const char*& where) {
+  do {
+    const std::size_t length = MultiByteLength(p, end);
+    if (length == 0) {
+      where = p;
+      what = "a string is not valid UTF-8";
+      return nullptr;
+    }
+    p += length;
+  } while (p < end && static_cast<unsigned char>(*p) >= 0x80);
+  return p;
+}
+
+const char* EndsInside(const char* end, const char*& what, const char*& where) {
+  where = end;
+  what = "the record ends inside a string";
+  return nullptr;
+}
+
+// The rest of a string from its first escape on.
+const char* ReadEscaped(const char* p, const char* end, JsonString& string, ColumnBatch& batch, const char*& what, const char*& where) {
+  string.escapes = true;
+  Unescaped unescaped(batch, string.begin, p);
+  for (;;) {
+    char* const begin = unescaped.to();
+    char* to = begin;
+    if (*p == '"') {
+      string.end = p;
+      string.unescaped = unescaped.text();
+      return p + 1;
+    }
+    if (*p == '\\') {
+      const char* const escape = p;
+      p = ScanEscape(p, end, what);
+      if (p == nullptr) {
+        where = escape;
+        return nullptr;
+      }
+      PutEscape(escape, to);
+      string.nul |= to[-1] == 0;
+    } else if (static_cast<unsigned char>(*p) >= 0x80) {
+      const std::size_t length = MultiByteLength(p, end);
+      string.multi_byte = true;
+      if (length == 0) return ScanMultiByte(p, end, what, where);
+      std::memcpy(to, p, 4);
+      to += length;
+      p += length;
+    } else if (static_cast<unsigned char>(*p) < 0x20) {
+      where = p;
+      what = "a control character stands unescaped in a string";
+      return nullptr;
+    }
+    // Plain bytes are copied 32 at a time; what is copied too much is overwritten next.
+    std::memcpy(to, p, 32);
+    const char* const special = FindSpecial(p, p + 1);
+    unescaped.Wrote(static_cast<std::size_t>(to - begin) + static_cast<std::size_t>(special - p));
+    p = special;
+    if (p >= end) return EndsInside(end, what, where);
   }
 }
 
 }  // namespace
 
-const char* ScanJsonString(const char* p, const char* end, JsonString& string, const char*& what, const char*& where) {
+const char* ReadJsonString(const char* p, const char* end, JsonString& string, ColumnBatch& batch, const char*& what, const char*& where) {
   string.escapes = string.multi_byte = string.nul = false;
   for (;;) {
     p = FindSpecial(p, end);
-    if (p >= end) {
-      where = end;
-      what = "the record ends inside a string";
-      return nullptr;
-    }
+    if (p >= end) return EndsInside(end, what, where);
     if (*p == '"') {
       string.end = p;
       return p + 1;
     }
-    where = p;
-    if (*p == '\\') {
-      const char* const escape = p;
-      string.escapes = true;
-      p = ScanEscape(p, end, what);
-      if (p == nullptr) return nullptr;
-      string.nul |= p - escape == 6 && std::memcmp(escape, "\\u0000", 6) == 0;
-    } else if (static_cast<unsigned char>(*p) < 0x20) {
+    if (*p == '\\') return ReadEscaped(p, end, string, batch, what, where);
+    if (static_cast<unsigned char>(*p) < 0x20) {
+      where = p;
       what = "a control character stands unescaped in a string";
       return nullptr;
-    } else {
-      string.multi_byte = true;
-      do {
-        const std::size_t length = MultiByteLength(p, end);
-        if (length == 0) {
-          where = p;
-          what = "a string is not valid UTF-8";
-          return nullptr;
-        }
-        p += length;
-      } while (p < end && static_cast<unsigned char>(*p) >= 0x80);
     }
-  }
-}
-
-std::size_t UnescapeJson(const JsonString& string, char* to) {
-  char* const begin = to;
-  const char* p = string.begin;
-  for (;;) {
-    // Plain bytes are copied 32 at a time; what is copied too much is overwritten next.
-    const char* const plain = p;
-    p = std::min(FindBackslash(p, string.end), string.end);
-    for (const char* at = plain; at < p; at += 32) {
-      _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + (at - plain)), _mm256_loadu_si256(reinterpret_cast<const __m256i*>(at)));
-    }
-    to += p - plain;
-    if (p == string.end) return static_cast<std::size_t>(to - begin);
-    if (p[1] != 'u') {
-      *to++ = SimpleEscape(p[1]);
-      p += 2;
-      continue;
-    }
-    auto code_point = static_cast<std::uint32_t>(Hex4(p + 2));
-    p += 6;
-    if (code_point >= 0xd800 && code_point <= 0xdfff) {
-      const auto low = static_cast<std::uint32_t>(Hex4(p + 2));
-      code_point = 0x10000 + ((code_point - 0xd800) << 10) + (low - 0xdc00);
-      p += 6;
-    }
-    to = PutUtf8(to, code_point);
+    string.multi_byte = true;
+    p = ScanMultiByte(p, end, what, where);
+    if (p == nullptr) return nullptr;
   }
 }
 
@@ -164,8 +219,8 @@ ViolationKind TakeOddText(const FieldPlan& plan, const JsonString& string, const
   if (string.escapes) [[unlikely]] {
     // Only an escape can bring U+0000: the byte itself is an unescaped control character.
     if (string.nul) return ViolationKind::kNul;
-    char* const to = batch.Allocate(size + kUnescapeSlack);
-    text = std::string_view(to, UnescapeJson(string, to));
+    text = string.unescaped;
+    batch.Keep(text.size());
   } else {
     text = std::string_view(origin + (string.begin - base), size);
   }

@@ -3,6 +3,12 @@
 #include <algorithm>
 
 namespace sightline {
+namespace {
+
+constexpr std::size_t kChunk = 64 * 1024;  // bytes of an arena's chunk; more where one text takes more
+constexpr std::size_t kChunksKept = 16;
+
+}  // namespace
 
 void ColumnBatch::Reset(const Schema& schema, std::size_t capacity) {
   rows = 0;
@@ -18,8 +24,10 @@ void ColumnBatch::Reset(const Schema& schema, std::size_t capacity) {
       case FieldType::kString: column.strings.resize(capacity); break;
     }
   }
-  arena.clear();
-  arena_used_ = arena_size_ = 0;
+  // Chunks of the usual size are used again.
+  std::erase_if(arena_, [](const Chunk& chunk) { return chunk.size != kChunk; });
+  if (arena_.size() > kChunksKept) arena_.resize(kChunksKept);
+  arena_at_ = arena_used_ = 0;
 }
 
 namespace {
@@ -48,14 +56,27 @@ void ColumnBatch::Take(std::span<const std::uint32_t> keep) {
 }
 
 char* ColumnBatch::Allocate(std::size_t size) {
-  if (arena.empty() || arena_used_ + size > arena_size_) {
-    arena_size_ = std::max<std::size_t>(size, 64 * 1024);
-    arena_used_ = 0;
-    arena.push_back(std::make_unique_for_overwrite<char[]>(arena_size_));
-  }
-  char* at = arena.back().get() + arena_used_;
-  arena_used_ += size;
+  char* const at = Room(size).data();
+  Keep(size);
   return at;
+}
+
+std::span<char> ColumnBatch::Room(std::size_t least) {
+  while (arena_at_ < arena_.size() && arena_[arena_at_].size - arena_used_ < least) {
+    ++arena_at_;
+    arena_used_ = 0;
+  }
+  if (arena_at_ == arena_.size()) {
+    const std::size_t size = std::max(least, kChunk);
+    arena_.push_back({std::make_unique_for_overwrite<char[]>(size), size});
+  }
+  return {arena_[arena_at_].bytes.get() + arena_used_, arena_[arena_at_].size - arena_used_};
+}
+
+// Ahead of the chunk in use, and of no size: nothing is ever written into it.
+void ColumnBatch::Own(std::unique_ptr<char[]> memory) {
+  arena_.insert(arena_.begin(), {std::move(memory), 0});
+  ++arena_at_;
 }
 
 }  // namespace sightline

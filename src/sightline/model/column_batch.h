@@ -30,18 +30,28 @@ struct Column {
 struct ColumnBatch {
   std::size_t rows = 0;
   std::vector<Column> columns;  // one for each field of the schema, in its order
-  // Unescaped strings; chunks are stable, so views into them stay valid as it grows.
-  std::vector<std::unique_ptr<char[]>> arena;
 
   void Reset(const Schema& schema, std::size_t capacity);
-  // `size` bytes that live as long as the batch.
+  // `size` bytes that live until the next Reset.
   char* Allocate(std::size_t size);
+  // Room for a text whose size is not known yet, at least `least` bytes: Keep takes the first `size` of them, as Allocate does. What is
+  // not kept will be handed out again; what was written stays until then.
+  std::span<char> Room(std::size_t least);
+  void Keep(std::size_t size) { arena_used_ += size; }
+  // Memory that strings of the batch lie in.
+  void Own(std::unique_ptr<char[]> memory);
   // Keeps the rows with the given numbers, in the order given.
   void Take(std::span<const std::uint32_t> keep);
 
  private:
-  std::size_t arena_used_ = 0;
-  std::size_t arena_size_ = 0;
+  struct Chunk {
+    std::unique_ptr<char[]> bytes;
+    std::size_t size = 0;
+  };
+  // Chunks stay where they are, so that views into them stay valid as it grows. Those before arena_at_ are full.
+  std::vector<Chunk> arena_;
+  std::size_t arena_at_ = 0;
+  std::size_t arena_used_ = 0;  // bytes of arena_[arena_at_]
 };
 
 }  // namespace sightline
