@@ -98,23 +98,6 @@ Result<std::vector<Offset>> AskForOffsets(const Handle& handle, rd_kafka_t* clie
   return offsets;
 }
 
-// The group's coordinator is another broker now, or not ready yet.
-bool HasMoved(const rd_kafka_group_result_t* result) {
-  const rd_kafka_error_t* error = rd_kafka_group_result_error(result);
-  const rd_kafka_resp_err_t code = error == nullptr ? RD_KAFKA_RESP_ERR_NO_ERROR : rd_kafka_error_code(error);
-  return code == RD_KAFKA_RESP_ERR_NOT_COORDINATOR || code == RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE ||
-         code == RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS;
-}
-
-// A transaction that holds positions is open.
-bool IsUnstable(const rd_kafka_group_result_t* result) {
-  const rd_kafka_topic_partition_list_t* partitions = rd_kafka_group_result_partitions(result);
-  for (int i = 0; partitions != nullptr && i < partitions->cnt; ++i) {
-    if (partitions->elems[i].err == RD_KAFKA_RESP_ERR_UNSTABLE_OFFSET_COMMIT) return true;
-  }
-  return false;
-}
-
 }  // namespace
 
 Result<std::unique_ptr<Admin>> Admin::Make(const ClientOptions& client) {
@@ -293,77 +276,6 @@ Result<std::vector<Offset>> Admin::OffsetsAt(std::span<const TopicPartition> par
     if (offsets[i].value < 0) offsets[i] = ends[i];
   }
   return offsets;
-}
-
-// A client that is itself of a group, of whichever: one that is of none ends the process when it is told that a coordinator has moved
-// (confluentinc/librdkafka#5040).
-Result<std::shared_ptr<Handle>> Admin::OfGroups(const std::string& group) {
-  const std::lock_guard lock(groups_mutex_);
-  if (groups_ == nullptr) {
-    Settings settings = SettingsOf(ConsumerOptions());
-    settings.emplace_back("group.id", group);
-    SL_ASSIGN_OR_RETURN(groups_, Handle::Make(handle_->options(), Handle::Role::kConsumer, Handle::Serving::kThread, settings, {}));
-  }
-  return groups_;
-}
-
-Result<std::vector<GroupOffset>> Admin::GroupOffsets(const std::string& group, std::span<const TopicPartition> partitions) {
-  const auto give_up = std::chrono::steady_clock::now() + handle_->options().request_timeout;
-  for (;;) {
-    Again again = Again::kNo;
-    auto offsets = AskGroup(group, partitions, again);
-    if (offsets || again == Again::kNo || std::chrono::steady_clock::now() > give_up) return offsets;
-    if (again == Again::kOfOthers) {
-      // The client would ask the old coordinator.
-      const std::lock_guard lock(groups_mutex_);
-      groups_.reset();
-    }
-    std::this_thread::sleep_for(kAskAgain);
-  }
-}
-
-Result<std::vector<GroupOffset>> Admin::AskGroup(const std::string& group, std::span<const TopicPartition> partitions, Again& again) {
-  const std::string what = "asking for the positions of group " + group;
-  SL_ASSIGN_OR_RETURN(const std::shared_ptr<Handle> client, OfGroups(group));
-  const PartitionList asked(partitions, RD_KAFKA_OFFSET_INVALID);
-  rd_kafka_ListConsumerGroupOffsets_t* one = rd_kafka_ListConsumerGroupOffsets_new(group.c_str(), asked.get());
-  Request request(*client, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS);
-  if (rd_kafka_error_t* error = rd_kafka_AdminOptions_set_require_stable_offsets(request.options(), 1); error != nullptr) {
-    rd_kafka_error_destroy(error);
-  }
-  rd_kafka_ListConsumerGroupOffsets(client->get(), &one, 1, request.options(), request.queue());
-  rd_kafka_ListConsumerGroupOffsets_destroy(one);
-  SL_ASSIGN_OR_RETURN(rd_kafka_event_t * event, request.Wait(what));
-  std::size_t count = 0;
-  const auto* groups = rd_kafka_ListConsumerGroupOffsets_result_groups(rd_kafka_event_ListConsumerGroupOffsets_result(event), &count);
-  std::vector<GroupOffset> offsets;
-  for (std::size_t g = 0; g < count; ++g) {
-    if (HasMoved(groups[g])) again = Again::kOfOthers;
-    if (IsUnstable(groups[g])) again = Again::kYes;
-    SL_TRY(GroupResult(*client, groups[g], what));
-    const rd_kafka_topic_partition_list_t* found = rd_kafka_group_result_partitions(groups[g]);
-    for (int i = 0; i < found->cnt; ++i) {
-      const rd_kafka_topic_partition_t& element = found->elems[i];
-      if (element.offset < 0) continue;
-      offsets.push_back({PartitionOf(element), Offset(element.offset),
-                         std::string(static_cast<const char*>(element.metadata), element.metadata == nullptr ? 0 : element.metadata_size)});
-    }
-  }
-  return offsets;
-}
-
-Status Admin::AlterGroupOffsets(const std::string& group, std::span<const GroupOffset> offsets) {
-  const std::string what = "committing positions of group " + group;
-  const PartitionList list(offsets);
-  rd_kafka_AlterConsumerGroupOffsets_t* one = rd_kafka_AlterConsumerGroupOffsets_new(group.c_str(), list.get());
-  Request request(*handle_, RD_KAFKA_ADMIN_OP_ALTERCONSUMERGROUPOFFSETS);
-  rd_kafka_AlterConsumerGroupOffsets(handle_->get(), &one, 1, request.options(), request.queue());
-  rd_kafka_AlterConsumerGroupOffsets_destroy(one);
-  SL_ASSIGN_OR_RETURN(rd_kafka_event_t * event, request.Wait(what));
-  std::size_t count = 0;
-  const auto* groups = rd_kafka_AlterConsumerGroupOffsets_result_groups(rd_kafka_event_AlterConsumerGroupOffsets_result(event), &count);
-  for (std::size_t g = 0; g < count; ++g) SL_TRY(GroupResult(*handle_, groups[g], what));
-  return {};
 }
 
 Status Admin::DeleteGroup(const std::string& group) {

@@ -3,7 +3,6 @@
 #include <chrono>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
@@ -70,10 +69,6 @@ class Admin {
   // The first record at or after `time` in each partition, or the end.
   Result<std::vector<Offset>> OffsetsAt(std::span<const TopicPartition> partitions, AppendTime time);
 
-  // Positions of a group; partitions without one are left out. Waits for open transactions that hold positions of it.
-  Result<std::vector<GroupOffset>> GroupOffsets(const std::string& group, std::span<const TopicPartition> partitions);
-  // kFailedPrecondition while members of the group are there.
-  Status AlterGroupOffsets(const std::string& group, std::span<const GroupOffset> offsets);
   // kNotFound; kFailedPrecondition while it has members.
   Status DeleteGroup(const std::string& group);
   const std::shared_ptr<Handle>& handle() const { return handle_; }
@@ -82,15 +77,9 @@ class Admin {
   Admin() = default;
   Result<std::vector<Offset>> ListOffsets(rd_kafka_s* client, std::span<const TopicPartition> partitions, std::int64_t time) const;
   Result<TopicConfigs> Describe(int resource, const std::string& name);
-  Result<std::shared_ptr<Handle>> OfGroups(const std::string& group);
-  // Whether a question that failed is to be asked again.
-  enum class Again : std::uint8_t { kNo, kYes, kOfOthers };
-  Result<std::vector<GroupOffset>> AskGroup(const std::string& group, std::span<const TopicPartition> partitions, Again& again);
 
   std::shared_ptr<Handle> handle_;     // sees everything
   std::shared_ptr<Handle> committed_;  // sees what was committed
-  std::mutex groups_mutex_;
-  std::shared_ptr<Handle> groups_;  // asks for groups; made with the first question
 };
 
 }  // namespace sightline::kafka

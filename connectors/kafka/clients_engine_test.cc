@@ -138,12 +138,12 @@ TEST_F(KafkaClients, OffsetsOfATransactionComeWithTheirMetadata) {
   ASSERT_TRUE(sent) << sent.error().error.ToString();
   ASSERT_TRUE(producer->Abort(kPatience));
   const std::vector<TopicPartition> partitions = {{full, Partition(0)}, {full, Partition(1)}};
-  EXPECT_TRUE(bus().admin().GroupOffsets(prefix_ + "g", partitions)->empty());
+  EXPECT_TRUE(bus().positions().Committed(prefix_ + "g", partitions)->empty());
   ASSERT_TRUE(producer->Begin());
   Produce(*producer, topic, "a");
   ASSERT_TRUE(producer->SendOffsets(offsets, GroupMetadata::OfGroup(prefix_ + "g"), kPatience));
   ASSERT_TRUE(producer->Commit(kPatience));
-  const auto found = bus().admin().GroupOffsets(prefix_ + "g", partitions);
+  const auto found = bus().positions().Committed(prefix_ + "g", partitions);
   ASSERT_TRUE(found) << found.error().ToString();
   ASSERT_EQ(found->size(), 2U);
   EXPECT_EQ((*found)[0].next, Offset(7));

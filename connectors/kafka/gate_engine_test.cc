@@ -486,7 +486,7 @@ TEST_F(KafkaGate, ATopicMadeAnewIsNotReadFromAnywhere) {
   // As if it had been shorter all the while.
   const std::string group = bus_->FullName("gate.camera_events");
   const std::vector<GroupOffset> beyond = {{{raw, Partition(0)}, Offset(100), ""}};
-  ASSERT_TRUE(Await([&] { return bus_->admin().AlterGroupOffsets(group, beyond).has_value(); }));
+  ASSERT_TRUE(Await([&] { return bus_->positions().Commit(group, beyond).has_value(); }));
   worker = Start(Dataset(raw), {.instance = "two"});
   ASSERT_TRUE(Await([&] { return worker->status().error.find("offset 100") != std::string::npos; })) << worker->status().error;
   EXPECT_NE(worker->status().error.find(group), std::string::npos) << worker->status().error;

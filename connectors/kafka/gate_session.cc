@@ -139,7 +139,7 @@ void GateSession::Assigned(std::vector<GroupConsumer::Assigned>& partitions) {
     if (restart == shared_.restarts.end()) continue;
     // Somebody else may have had it meanwhile.
     const std::vector<TopicPartition> asked = {one.partition};
-    const auto stands = shared_.bus.admin().GroupOffsets(shared_.group(), asked);
+    const auto stands = shared_.bus.positions().Committed(shared_.group(), asked);
     if (stands && !stands->empty()) one.at = std::max(stands->front().next, restart->second);
     shared_.restarts.erase(restart);
   }

@@ -62,6 +62,7 @@ Result<std::unique_ptr<KafkaBus>> KafkaBus::Open(KafkaBusOptions options) {
   std::unique_ptr<KafkaBus> bus(new KafkaBus(std::move(options)));
   SL_ASSIGN_OR_RETURN(bus->admin_, Admin::Make(bus->options_.client));
   SL_TRY(bus->admin_->Reach(bus->options_.connect_timeout));
+  bus->positions_ = std::make_unique<GroupPositions>(bus->options_.client);
   bus->consumers_ = std::make_unique<ConsumerPool>(bus->options_.client, bus->options_.consumer);
   bus->watch_thread_ = std::thread([raw = bus.get()] { raw->Watch(); });
   return bus;
@@ -342,14 +343,14 @@ Status KafkaBus::CommitOffset(const std::string& group, const TopicPartition& na
   SL_TRY(bus::CheckName("consumer group", group));
   SL_TRY(MakeDurable(name, offset));
   const std::vector<GroupOffset> one = {{{FullName(name.topic), name.partition}, offset, {}}};
-  return admin_->AlterGroupOffsets(FullName(group), one);
+  return positions_->Commit(FullName(group), one);
 }
 
 Result<std::optional<Offset>> KafkaBus::CommittedOffset(const std::string& group, const TopicPartition& name) {
   SL_TRY(bus::CheckName("consumer group", group));
   SL_ASSIGN_OR_RETURN(const Place place, Find(name));
   const TopicPartition full{FullName(name.topic), name.partition};
-  SL_ASSIGN_OR_RETURN(const auto found, admin_->GroupOffsets(FullName(group), {&full, 1}));
+  SL_ASSIGN_OR_RETURN(const auto found, positions_->Committed(FullName(group), {&full, 1}));
   if (found.empty()) return std::nullopt;
   SL_ASSIGN_OR_RETURN(const auto starts, admin_->Starts({&full, 1}));
   if (found[0].next < starts[0]) {

@@ -13,6 +13,7 @@
 #include "connectors/kafka/admin.h"
 #include "connectors/kafka/claims.h"
 #include "connectors/kafka/consumer.h"
+#include "connectors/kafka/group_positions.h"
 #include "connectors/kafka/producer.h"
 #include "connectors/kafka/topic_settings.h"
 #include "connectors/kafka/wakers.h"
@@ -66,6 +67,7 @@ class KafkaBus final : public bus::Bus {
   // Tells readers and wakers of this process that a partition goes at least to `end`, as whoever commits a transaction knows.
   void NoteEnd(const TopicPartition& partition, Offset end);
   Admin& admin() { return *admin_; }
+  GroupPositions& positions() { return *positions_; }
   ConsumerPool& consumers() { return *consumers_; }
 
  private:
@@ -95,6 +97,7 @@ class KafkaBus final : public bus::Bus {
 
   const KafkaBusOptions options_;
   std::unique_ptr<Admin> admin_;
+  std::unique_ptr<GroupPositions> positions_;
   std::unique_ptr<ConsumerPool> consumers_;
   mutable std::shared_mutex topics_mutex_;
   std::map<std::string, TopicPtr, std::less<>> topics_;

@@ -86,7 +86,7 @@ class TransactionCommitLog final : public flow::CommitLog {
 
   Status Open() {
     SL_TRY(TakeOver());
-    SL_ASSIGN_OR_RETURN(const std::vector<GroupOffset> offsets, bus_.admin().GroupOffsets(group_, inputs_));
+    SL_ASSIGN_OR_RETURN(const std::vector<GroupOffset> offsets, bus_.positions().Committed(group_, inputs_));
     if (offsets.empty()) {
       SL_TRY(CheckNew());
       ends_.assign(topics_.size(), 0);
@@ -127,7 +127,7 @@ class TransactionCommitLog final : public flow::CommitLog {
   // Instead of Open: what was committed, whoever commits.
   Status Look() {
     for (int overtaken = 0;; ++overtaken) {
-      SL_ASSIGN_OR_RETURN(const std::vector<GroupOffset> offsets, bus_.admin().GroupOffsets(group_, inputs_));
+      SL_ASSIGN_OR_RETURN(const std::vector<GroupOffset> offsets, bus_.positions().Committed(group_, inputs_));
       if (offsets.empty()) return {};
       Status recovered = Recover(offsets);
       // A newer snapshot took the place of the one that was just named.

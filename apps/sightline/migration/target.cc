@@ -97,7 +97,7 @@ Status MigrationTarget::AddPositions(const flow::Plan& plan, std::vector<std::st
     std::vector<TopicPartition> inputs;
     for (Partition p(0); p.value < count; ++p.value) inputs.push_back({topic, p});
     const std::string group = bus_->FullName("commits." + pipeline.name);
-    SL_ASSIGN_OR_RETURN(const std::vector<kafka::GroupOffset> offsets, bus_->admin().GroupOffsets(group, inputs));
+    SL_ASSIGN_OR_RETURN(const std::vector<kafka::GroupOffset> offsets, bus_->positions().Committed(group, inputs));
     if (!offsets.empty()) found.push_back("the consumer group " + group + " has positions");
   }
   return {};
