@@ -11,7 +11,7 @@ import time
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
-LOCATION = re.compile(rb'"geographical_location_oid":(-?\d+)')
+LOCATION = re.compile(rb'"geographical_location_oid": *(-?\d+)')
 
 
 def new_topic(broker, topic, partitions):
