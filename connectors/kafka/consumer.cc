@@ -27,6 +27,8 @@ Settings SettingsOf(const ConsumerOptions& options) {
       {"fetch.error.backoff.ms", "50"},
       {"queued.max.messages.kbytes", std::to_string(std::max<std::uint64_t>(1, options.queue_bytes_max >> 10))},
       {"queued.min.messages", "200000"},
+      // A full queue is emptied in a fraction of the second that the client would leave it alone by default.
+      {"fetch.queue.backoff.ms", "5"},
   };
 }
 
