@@ -259,9 +259,9 @@ std::span<const std::uint32_t> GroupIndex::Members(std::uint32_t family) {
   return members;
 }
 
-std::vector<std::uint32_t> GroupIndex::MembersOf(const std::set<std::uint32_t>& families, Order order) {
+std::vector<std::uint32_t> GroupIndex::MembersOf(const FamilySet& families, Order order) {
   std::vector<std::uint32_t> groups;
-  for (const std::uint32_t family : families) {
+  for (const std::uint32_t family : families.all()) {
     const std::span<const std::uint32_t> members = Members(family);
     groups.insert(groups.end(), members.begin(), members.end());
   }

@@ -3,7 +3,6 @@
 #include <cstdint>
 #include <memory>
 #include <memory_resource>
-#include <set>
 #include <span>
 #include <string>
 #include <unordered_map>
@@ -16,6 +15,24 @@
 #include "sightline/model/schema.h"
 
 namespace sightline::flow {
+
+// Numbers of families, each once, in the order in which they came.
+class FamilySet {
+ public:
+  void Insert(std::uint32_t family) {
+    if (family >= has_.size()) [[unlikely]]
+      has_.resize(family + family / 2 + 64);
+    if (has_[family] != 0) [[likely]]
+      return;
+    has_[family] = 1;
+    all_.push_back(family);
+  }
+  std::span<const std::uint32_t> all() const { return all_; }
+
+ private:
+  std::vector<std::uint8_t> has_;
+  std::vector<std::uint32_t> all_;
+};
 
 // Numbers the distinct group keys of one partition's open windows: 0, 1, 2 …, in order of arrival. Aggregates are plain arrays
 // indexed by these numbers, one array a pane, so that a record costs one look-up whatever the number of panes.
@@ -44,7 +61,7 @@ class GroupIndex {
   std::span<const std::uint32_t> Members(std::uint32_t family);
   // The members of several families: family by family, or in the canonical order of all.
   enum class Order : std::uint8_t { kAny, kCanonical };
-  std::vector<std::uint32_t> MembersOf(const std::set<std::uint32_t>& families, Order order);
+  std::vector<std::uint32_t> MembersOf(const FamilySet& families, Order order);
   std::int64_t Int64At(std::size_t k, std::uint32_t group) const { return static_cast<std::int64_t>(word(group, k)); }
   std::string_view StringAt(std::size_t k, std::uint32_t group) const { return strings_.at(static_cast<std::uint32_t>(word(group, k))); }
   bool IsNull(std::size_t k, std::uint32_t group) const { return nullable_ && (word(group, by_.size()) >> k & 1) != 0; }

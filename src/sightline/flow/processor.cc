@@ -451,7 +451,7 @@ void Processor::EmitProgress(std::int64_t watermark) {
   EmitClosed(EventTime(windows_.first_kept()), watermark == kWatermarkEnd.value ? kWatermarkEnd : EventTime(final_to));
 }
 
-ColumnBatch Processor::FamilyRows(std::int64_t start, const std::set<std::uint32_t>& families, GroupIndex::Order order) {
+ColumnBatch Processor::FamilyRows(std::int64_t start, const FamilySet& families, GroupIndex::Order order) {
   ColumnBatch rows;
   windows_.EmitFamilies(start, families, order, rows);
   return rows;

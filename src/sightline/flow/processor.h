@@ -174,7 +174,7 @@ class Processor final : public PartitionState {
   void CountUnknownRows(const Judged& piece);
   void CloseUpTo(std::int64_t watermark);
   void EmitCorrections();
-  ColumnBatch FamilyRows(std::int64_t start, const std::set<std::uint32_t>& families, GroupIndex::Order order);
+  ColumnBatch FamilyRows(std::int64_t start, const FamilySet& families, GroupIndex::Order order);
   void FindEmptying();
   // `every`: of the member it reads from, the rows without what close steps take out; null: its rows are all there are.
   void EmitMember(std::size_t member, std::int64_t start, ColumnBatch& rows, const ColumnBatch* every, ResultState state);

@@ -27,13 +27,13 @@ RecountWindows::Families RecountWindows::Add(const ColumnBatch& batch, std::span
     }
     if (inside_.empty()) continue;
     for (const std::uint32_t group : at->second->Add(batch, inside_, times_)) {
-      touched[at->first].insert(at->second->groups().FamilyOf(group));
+      touched[at->first].Insert(at->second->groups().FamilyOf(group));
     }
   }
   return touched;
 }
 
-void RecountWindows::Emit(std::int64_t start, const std::set<std::uint32_t>& families, ColumnBatch& rows) {
+void RecountWindows::Emit(std::int64_t start, const FamilySet& families, ColumnBatch& rows) {
   stores_.at(start)->EmitFamilies(0, families, GroupIndex::Order::kCanonical, rows);
 }
 

@@ -2,8 +2,8 @@
 
 #include <cstdint>
 #include <map>
-#include <memory>
 #include <set>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -26,7 +26,7 @@ class RecountWindows {
   // closed when it came.
   Families Add(const ColumnBatch& batch, std::span<const std::uint32_t> rows, std::span<const std::int64_t> times, std::int64_t kept_from);
   // As WindowStore::EmitFamilies.
-  void Emit(std::int64_t start, const std::set<std::uint32_t>& families, ColumnBatch& rows);
+  void Emit(std::int64_t start, const FamilySet& families, ColumnBatch& rows);
 
  private:
   PipelinePlan single_;  // the pipeline's keys and aggregates over one window that begins at 0

@@ -186,20 +186,24 @@ std::span<const std::uint32_t> WindowStore::Add(const ColumnBatch& batch, std::s
     }
     AddTo(*pane, batch, rows[i], group_of_[i]);
     if (pane->in_running) AddTo(running_, batch, rows[i], group_of_[i]);
-    if (track_ || pane->start < correctable_below_) Note(times[i], group_of_[i]);
+    if (track_ || pane->start < correctable_below_) Note(*pane, group_of_[i]);
   }
   return group_of_;
 }
 
-void WindowStore::Note(std::int64_t time, std::uint32_t group) {
+// A pane lies as a whole in each window that it lies in.
+void WindowStore::Note(const Pane& pane, std::uint32_t group) {
   const std::uint32_t family = index_.FamilyOf(group);
-  for (std::int64_t window = FirstWindowOf(time); window <= LastWindowOf(time); window += every_) {
-    if (window < first_kept_) continue;
-    if (window < first_open_) {
-      corrected_[window].insert(family);
-    } else if (track_) {
-      touched_[window].insert(family);
-    }
+  if (!overlapping_) return NoteIn(pane.start, family);
+  for (std::int64_t window = FirstWindowOf(pane.start); window <= LastWindowOf(pane.start); window += every_) NoteIn(window, family);
+}
+
+inline void WindowStore::NoteIn(std::int64_t window, std::uint32_t family) {
+  if (window < first_kept_) return;
+  if (window < first_open_) {
+    corrected_[window].Insert(family);
+  } else if (track_) {
+    touched_[window].Insert(family);
   }
 }
 
@@ -319,7 +323,7 @@ std::span<const std::uint32_t> WindowStore::RunningGroups() {
   return std::span(present_.data(), to);
 }
 
-void WindowStore::EmitFamilies(std::int64_t start, const std::set<std::uint32_t>& families, GroupIndex::Order order, ColumnBatch& rows) {
+void WindowStore::EmitFamilies(std::int64_t start, const FamilySet& families, GroupIndex::Order order, ColumnBatch& rows) {
   const std::vector<std::uint32_t> groups = index_.MembersOf(families, order);
   Pane* window = Window(start, false);
   present_.clear();
@@ -503,9 +507,9 @@ void WindowStore::Save(ByteWriter& out) const {
   out.PutVarint(corrected_.size());
   for (const auto& [window, families] : corrected_) {
     out.Put(window);
-    out.PutVarint(families.size());
+    out.PutVarint(families.all().size());
     // A family is saved by one of its groups: numbers of families are not kept.
-    for (std::uint32_t family : families) out.PutVarint(const_cast<GroupIndex&>(index_).Members(family).front());
+    for (const std::uint32_t family : families.all()) out.PutVarint(const_cast<GroupIndex&>(index_).Members(family).front());
   }
 }
 
@@ -534,12 +538,12 @@ Status WindowStore::Load(ByteReader& in) {
   }
   const std::uint64_t corrected = in.GetVarint();
   for (std::uint64_t i = 0; i < corrected && in.ok(); ++i) {
-    std::set<std::uint32_t>& families = corrected_[in.Get<std::int64_t>()];
+    FamilySet& families = corrected_[in.Get<std::int64_t>()];
     const std::uint64_t count = in.GetVarint();
     for (std::uint64_t f = 0; f < count && in.ok(); ++f) {
       const std::uint64_t group = in.GetVarint();
       if (group >= index_.size()) return broken();
-      families.insert(index_.FamilyOf(static_cast<std::uint32_t>(group)));
+      families.Insert(index_.FamilyOf(static_cast<std::uint32_t>(group)));
     }
   }
   if (!in.ok()) return broken();

@@ -4,7 +4,6 @@
 #include <deque>
 #include <map>
 #include <memory_resource>
-#include <set>
 #include <span>
 #include <utility>
 #include <vector>
@@ -45,14 +44,14 @@ class WindowStore {
   // The rows of a window, in canonical order: key columns, aggregates, then `overflow` where the plan has it.
   // `families`: of these alone.
   void Emit(std::int64_t start, ColumnBatch& rows);
-  void EmitFamilies(std::int64_t start, const std::set<std::uint32_t>& families, GroupIndex::Order order, ColumnBatch& rows);
+  void EmitFamilies(std::int64_t start, const FamilySet& families, GroupIndex::Order order, ColumnBatch& rows);
   // The window is emitted; its later changes are corrections.
   void MarkEmitted(std::int64_t start) { emitted_ = start + every_; }
   // After everything final at `watermark` was emitted: forgets what no window needs any more.
   void Advance(std::int64_t watermark);
 
   // Families with records added to already emitted windows since the last call, by window.
-  using Families = std::map<std::int64_t, std::set<std::uint32_t>>;
+  using Families = std::map<std::int64_t, FamilySet>;
   Families TakeCorrected() { return std::exchange(corrected_, {}); }
   // Families with records added to open windows since the last call; kept only while tracking is on.
   void TrackTouched(bool on) { track_ = on; }
@@ -91,7 +90,8 @@ class WindowStore {
   void FitLike(Pane& total, const Pane& pane);
   void Take(Pane& pane, std::uint32_t group, std::uint64_t events);
   void AddTo(Pane& pane, const ColumnBatch& batch, std::uint32_t row, std::uint32_t group);
-  void Note(std::int64_t time, std::uint32_t group);
+  void Note(const Pane& pane, std::uint32_t group);
+  void NoteIn(std::int64_t window, std::uint32_t family);
   void MergeInto(Pane& total, const Pane& pane);
   void Subtract(const Pane& pane);
   // The window's values: its only pane, the running sum, or a merge of its panes; null when it holds nothing.
