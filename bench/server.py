@@ -68,7 +68,8 @@ class Server:
         deadline = time.monotonic() + START_SECONDS_MAX
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
-                raise RuntimeError(f"sightline up ended with {self.process.returncode}; its log is {self.log}")
+                said = self.log.read_text(errors="replace").splitlines()[-3:]
+                raise RuntimeError(f"sightline up ended with {self.process.returncode}; its log, {self.log}, ends in: {' / '.join(said)}")
             try:
                 with urllib.request.urlopen(f"http://127.0.0.1:{self.health}/readyz", timeout=5):
                     return

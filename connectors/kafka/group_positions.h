@@ -13,9 +13,9 @@
 namespace sightline::kafka {
 
 // The positions of consumer groups, asked for and committed by somebody who is no member of them. Each group has a client of its own, made
-// with the first question: it keeps track of the group's coordinator through restarts of brokers, where the admin requests for positions end
-// the process (confluentinc/librdkafka#5040 and #5397). Calls block, `request_timeout` at most. Thread-safe. Errors beside those listed:
-// kUnavailable and kDeadlineExceeded (retry is safe), kUnauthenticated, kPermissionDenied.
+// with the first question: it keeps track of the group's coordinator through restarts of brokers, where the admin requests for positions
+// end the process (confluentinc/librdkafka#5040 and #5397). Calls block, `request_timeout` at most. Thread-safe. Errors beside those
+// listed: kUnavailable and kDeadlineExceeded (retry is safe), kUnauthenticated, kPermissionDenied.
 class GroupPositions {
  public:
   explicit GroupPositions(ClientOptions client) : client_(std::move(client)) {}
