@@ -311,11 +311,16 @@ std::span<const std::uint32_t> WindowStore::RunningGroups() {
     *to = group;
     to += running_bits_[group / 64] >> group % 64 & 1;
   };
-  for (std::size_t w = 0; w * 64 < index_.in_order(); ++w) {
-    for (std::uint64_t bits = running_bits_[w]; bits != 0; bits &= bits - 1) {
-      const auto group = static_cast<std::uint32_t>(w * 64 + static_cast<std::size_t>(std::countr_zero(bits)));
-      if (group >= index_.in_order()) break;
-      for (; next != tail.end() && next->before <= group; ++next) put(next->group);
+  const std::uint32_t in_order = index_.in_order();
+  for (std::uint32_t begin = 0; begin < in_order; begin += 64) {
+    std::uint64_t bits = running_bits_[begin / 64];
+    if (in_order - begin < 64) bits &= (std::uint64_t{1} << (in_order - begin)) - 1;
+    const bool others = next != tail.end() && next->before < begin + 64;  // few: mostly the bits alone are the list
+    for (; bits != 0; bits &= bits - 1) {
+      const std::uint32_t group = begin + static_cast<std::uint32_t>(std::countr_zero(bits));
+      if (others) {
+        for (; next != tail.end() && next->before <= group; ++next) put(next->group);
+      }
       *to++ = group;
     }
   }
