@@ -318,7 +318,7 @@ std::size_t Decoder::DecodeLines(std::string_view text, bool last, std::size_t r
       if (p == end || into.seen == rows_max) break;
     }
     const auto left = static_cast<std::size_t>(end - p);
-    const char* line_end = static_cast<const char*>(std::memchr(p, '\n', left));
+    const char* line_end = FindNewline(p, end);
     if (line_end == nullptr && !last) {
       if (left <= impl.limits.record_bytes_max) break;
       // More would only make it longer: refused now, and the rest of the line is left out when it comes.

@@ -166,6 +166,7 @@ const char* JsonRecordParser::ParseMember(const char* p) {
   const char* const at = p;
   p = ReadKey(p, key);
   if (p == nullptr) return nullptr;
+  key.field = plan_.keys.Find(key.text.data(), key.text.size(), key.hash);
   p = ToValue(p);
   if (p == nullptr) return nullptr;
   const char* const value = p;
@@ -200,7 +201,6 @@ inline const char* JsonRecordParser::ReadKey(const char* p, Key& key) {
     return ReadOddKey(p, key);
   key.text = std::string_view(p + 1, static_cast<std::size_t>(quote - p - 1));
   key.hash = KeyTable::Hash(key.text.data(), key.text.size());
-  key.field = plan_.keys.Find(key.text.data(), key.text.size(), key.hash);
   return quote + 1;
 }
 
@@ -217,7 +217,6 @@ const char* JsonRecordParser::ReadOddKey(const char* p, Key& key) {
     target_->batch->Keep(key.text.size() + kScanPadding);
   }
   key.hash = KeyTable::Hash(key.text.data(), key.text.size());
-  key.field = plan_.keys.Find(key.text.data(), key.text.size(), key.hash);
   return p;
 }
 

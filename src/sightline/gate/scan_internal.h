@@ -46,6 +46,16 @@ inline const char* FindBackslash(const char* p, const char* end) {
   return p;
 }
 
+// First newline at or after `p`, or nothing when there is none before `end`. Lines are short: a call of memchr costs more than the search.
+inline const char* FindNewline(const char* p, const char* end) {
+  for (; end - p >= 32; p += 32) {
+    const __m256i bytes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+    const auto mask = static_cast<std::uint32_t>(_mm256_movemask_epi8(_mm256_cmpeq_epi8(bytes, _mm256_set1_epi8('\n'))));
+    if (mask != 0) return p + std::countr_zero(mask);
+  }
+  return p == end ? nullptr : static_cast<const char*>(std::memchr(p, '\n', static_cast<std::size_t>(end - p)));
+}
+
 // Number of decimal digits at `p`, 16 meaning "16 or more".
 inline unsigned CountDigits16(__m128i bytes) {
   const __m128i digits = _mm_sub_epi8(bytes, _mm_set1_epi8('0'));
