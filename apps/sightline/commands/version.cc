@@ -12,6 +12,7 @@
 #include <CLI/Version.hpp>
 #include <boost/version.hpp>
 
+#include "sightline/build_commit.h"
 #include "sightline/build_info.h"
 #include "sightline/flow/plan.h"
 
