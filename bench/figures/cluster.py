@@ -118,6 +118,8 @@ def takeover(bench, figure):
         time.sleep(15)  # longer than between two snapshots
         for run in range(bench.runs):
             dead, heir = workers
+            if not partitions_of(dead):
+                dead, heir = heir, dead
             taken = partitions_of(dead)
             before = front.pipeline("item_counts")["verdicts"]
             started = time.monotonic()

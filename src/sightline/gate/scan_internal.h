@@ -36,16 +36,6 @@ inline const char* FindSpecial(const char* p, const char* end) {
   }
 }
 
-// First backslash at or after `p`; up to `end` or past it when there is none before.
-inline const char* FindBackslash(const char* p, const char* end) {
-  for (; p < end; p += 32) {
-    const __m256i bytes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
-    const auto mask = static_cast<std::uint32_t>(_mm256_movemask_epi8(_mm256_cmpeq_epi8(bytes, _mm256_set1_epi8('\\'))));
-    if (mask != 0) return p + std::countr_zero(mask);
-  }
-  return p;
-}
-
 // First newline at or after `p`, or nothing when there is none before `end`. Lines are short: a call of memchr costs more than the search.
 inline const char* FindNewline(const char* p, const char* end) {
   for (; end - p >= 32; p += 32) {
