@@ -126,11 +126,14 @@ class Server:
                 raise RuntimeError(f"sightline up had not caught up after {seconds_max} s; its log is {self.log}")
             time.sleep(0.1)
 
+    def authorization(self):
+        """The header that lets a request in."""
+        return {"Authorization": f"Bearer {(self.data / 'admin.token').read_text().strip()}"}
+
     def call(self, path, body=None):
         """GET, or POST where there is a body; gives the JSON of the answer."""
-        token = (self.data / "admin.token").read_text().strip()
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self.url + path, data, {"Authorization": f"Bearer {token}", "Content-Type": "application/json"})
+        request = urllib.request.Request(self.url + path, data, self.authorization() | {"Content-Type": "application/json"})
         with urllib.request.urlopen(request, timeout=60) as response:
             return json.load(response)
 
@@ -145,8 +148,8 @@ class Server:
             yield from page["rows"]
             cursor = page["next_cursor"]
 
-    def count(self, pipeline):
-        return int(self.call("/v1/sql", {"sql": f"select count(*) from {pipeline}"})["rows"][0][0])
+    def count(self, pipeline, where="true"):
+        return int(self.call("/v1/sql", {"sql": f"select count(*) from {pipeline} where {where}"})["rows"][0][0])
 
     def send(self, events):
         """Sends a file, and waits until the server has it durable."""

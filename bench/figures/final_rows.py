@@ -48,7 +48,6 @@ class Poster:
         self.running, self.events, self.batches = running, events, batches
         self.sent = [None] * batches
         self.failures = []
-        self.token = (running.data / "admin.token").read_text().strip()
         self.bodies = [events.batch(number) for number in range(batches)]
         self.threads = [threading.Thread(target=self.post, args=(first,), daemon=True) for first in range(CONNECTIONS)]
         self.begun = time.monotonic()
@@ -57,7 +56,7 @@ class Poster:
 
     def post(self, first):
         connection = http.client.HTTPConnection("127.0.0.1", self.running.http, timeout=30)
-        headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/x-ndjson"}
+        headers = self.running.authorization() | {"Content-Type": "application/x-ndjson"}
         for number in range(first, self.batches, CONNECTIONS):
             time.sleep(max(0.0, self.begun + number * BATCH / RATE - time.monotonic()))
             self.sent[number] = time.monotonic()
@@ -70,7 +69,7 @@ class Poster:
 
 
 def rows_of(running, window_ms):
-    return int(running.call("/v1/sql", {"sql": f"select count(*) from top_items where window_start = {window_ms}"})["rows"][0][0])
+    return running.count("top_items", f"window_start = {window_ms}")
 
 
 def is_there(running, window_ms, location):

@@ -354,6 +354,15 @@ void DedupeTable<Key>::ReserveDelta(std::size_t bytes) {
   if (bytes >= kDeltaSmall) AdviseHugePages(delta_.data(), delta_.capacity());
 }
 
+// Calls what a hash leads to into the cache.
+template <typename Key>
+inline void DedupeTable<Key>::Fetch(std::uint64_t hash) const {
+  const Segment& segment = segments_[hash >> 60];
+  const Bucket* const home = &segment.buckets[PlaceOf(hash, segment)];
+  __builtin_prefetch(home, 1);
+  __builtin_prefetch(home + 1, 1);  // two in five overflow into it
+}
+
 template <typename Key>
 void DedupeTable<Key>::Probe(std::span<const Key> keys, std::span<const std::int64_t> event_times, std::span<const std::int64_t> watermarks,
                              std::span<std::uint8_t> seen) {
@@ -362,10 +371,7 @@ void DedupeTable<Key>::Probe(std::span<const Key> keys, std::span<const std::int
   const auto fetch = [&](std::size_t begin) {
     for (std::size_t i = begin; i < std::min(keys.size(), begin + kChunk); ++i) {
       const std::uint64_t hash = HashOf(keys[i]);
-      const Segment& segment = segments_[hash >> 60];
-      const Bucket* const home = &segment.buckets[PlaceOf(hash, segment)];
-      __builtin_prefetch(home, 1);
-      __builtin_prefetch(home + 1, 1);  // two in five overflow into it
+      Fetch(hash);
       hashes[begin / kChunk % 2][i - begin] = hash;
     }
   };
@@ -414,8 +420,7 @@ Status DedupeTable<Key>::Load(std::string_view run, EventTime watermark) {
     EnsureRoom();
     for (std::size_t i = begin; i < end; ++i) {
       const std::uint64_t hash = HashOf(LoadLe<Key>(run.data() + i * kRunEntryBytes));
-      const Segment& segment = segments_[hash >> 60];
-      __builtin_prefetch(&segment.buckets[PlaceOf(hash, segment)], 1);
+      Fetch(hash);
       hashes[i - begin] = hash;
     }
     for (std::size_t i = begin; i < end; ++i) {

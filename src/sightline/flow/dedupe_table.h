@@ -89,6 +89,7 @@ class DedupeTable {
   bool Knows(std::uint64_t hash, const Key& key) const;
   bool InsertOrFind(std::uint64_t hash, const Key& key, std::uint16_t epoch);
   int ExpiredMask(const Bucket& bucket) const;
+  void Fetch(std::uint64_t hash) const;
   bool Live(std::uint16_t epoch) const { return static_cast<std::uint16_t>(epoch - horizon16_) < 0x8000; }
   std::int64_t EpochOf(std::int64_t event_time) const;
   void AdvanceTo(std::int64_t watermark);

@@ -42,28 +42,6 @@ constexpr std::array<char, 256> kSimpleEscapes = [] {
   return escapes;
 }();
 
-// The byte behind the escape sequence at `p`, or nothing with the reason.
-const char* ScanEscape(const char* p, const char* end, const char*& what) {
-  what = "the record ends inside a string";
-  if (end - p < 2) return nullptr;
-  if (kSimpleEscapes[static_cast<unsigned char>(p[1])] != 0) return p + 2;
-  if (p[1] != 'u') {
-    what = "a backslash in a string is followed by none of \"\\/bfnrtu";
-    return nullptr;
-  }
-  if (end - p < 6) return nullptr;
-  const int unit = Hex4(p + 2);
-  if (unit < 0) {
-    what = "\\u is not followed by four hexadecimal digits";
-    return nullptr;
-  }
-  if (unit < 0xd800 || unit > 0xdfff) return p + 6;
-  what = "a surrogate (\\ud800 to \\udfff) stands alone";
-  if (unit >= 0xdc00 || end - p < 12 || p[6] != '\\' || p[7] != 'u') return nullptr;
-  const int low = Hex4(p + 8);
-  return low >= 0xdc00 && low <= 0xdfff ? p + 12 : nullptr;
-}
-
 char* PutUtf8(char* to, std::uint32_t code_point) {
   const auto put = [&to](std::uint32_t byte) { *to++ = static_cast<char>(byte); };
   if (code_point < 0x80) {
@@ -84,21 +62,34 @@ char* PutUtf8(char* to, std::uint32_t code_point) {
   return to;
 }
 
-// Writes what the checked escape sequence at `p` stands for; gives the byte behind it.
-const char* PutEscape(const char* p, char*& to) {
-  if (p[1] != 'u') {
-    *to++ = kSimpleEscapes[static_cast<unsigned char>(p[1])];
+// Writes what the escape sequence at `p` stands for; gives the byte behind it, or nothing with the reason.
+const char* TakeEscape(const char* p, const char* end, char*& to, const char*& what) {
+  what = "the record ends inside a string";
+  if (end - p < 2) return nullptr;
+  if (const char simple = kSimpleEscapes[static_cast<unsigned char>(p[1])]; simple != 0) {
+    *to++ = simple;
     return p + 2;
   }
-  auto code_point = static_cast<std::uint32_t>(Hex4(p + 2));
-  p += 6;
-  if (code_point >= 0xd800 && code_point <= 0xdfff) {
-    const auto low = static_cast<std::uint32_t>(Hex4(p + 2));
-    code_point = 0x10000 + ((code_point - 0xd800) << 10) + (low - 0xdc00);
-    p += 6;
+  if (p[1] != 'u') {
+    what = "a backslash in a string is followed by none of \"\\/bfnrtu";
+    return nullptr;
   }
-  to = PutUtf8(to, code_point);
-  return p;
+  if (end - p < 6) return nullptr;
+  const int unit = Hex4(p + 2);
+  if (unit < 0) {
+    what = "\\u is not followed by four hexadecimal digits";
+    return nullptr;
+  }
+  if (unit < 0xd800 || unit > 0xdfff) {
+    to = PutUtf8(to, static_cast<std::uint32_t>(unit));
+    return p + 6;
+  }
+  what = "a surrogate (\\ud800 to \\udfff) stands alone";
+  if (unit >= 0xdc00 || end - p < 12 || p[6] != '\\' || p[7] != 'u') return nullptr;
+  const int low = Hex4(p + 8);
+  if (low < 0xdc00 || low > 0xdfff) return nullptr;
+  to = PutUtf8(to, static_cast<std::uint32_t>(0x10000 + ((unit - 0xd800) << 10) + (low - 0xdc00)));
+  return p + 12;
 }
 
 // The text that an escaped string stands for, as it is written into room of a batch.
@@ -128,23 +119,12 @@ class Unescaped {
   std::size_t size_;
 };
 
-// The bytes above ASCII from `p` on, or nothing and where they are no UTF-8.
-const char* ScanMultiByte(const char* p, const char* end, const char*& what, const char*& where) {
-  do {
-    const std::size_t length = MultiByteLength(p, end);
-    if (length == 0) {
-      where = p;
-      what = "a string is not valid UTF-8";
-      return nullptr;
-    }
-    p += length;
-  } while (p < end && static_cast<unsigned char>(*p) >= 0x80);
-  return p;
-}
-
-const char* EndsInside(const char* end, const char*& what, const char*& where) {
-  where = end;
-  what = "the record ends inside a string";
+// What is wrong at `p`, which no string can hold as it is: the record's end, a control character or bytes that are no UTF-8.
+const char* CannotStand(const char* p, const char* end, const char*& what, const char*& where) {
+  where = std::min(p, end);
+  what = p >= end                                ? "the record ends inside a string"
+         : static_cast<unsigned char>(*p) < 0x20 ? "a control character stands unescaped in a string"
+                                                 : "a string is not valid UTF-8";
   return nullptr;
 }
 
@@ -161,32 +141,26 @@ const char* ReadEscaped(const char* p, const char* end, JsonString& string, Colu
       return p + 1;
     }
     if (*p == '\\') {
-      const char* const escape = p;
-      p = ScanEscape(p, end, what);
-      if (p == nullptr) {
-        where = escape;
-        return nullptr;
-      }
-      PutEscape(escape, to);
+      where = p;
+      p = TakeEscape(p, end, to, what);
+      if (p == nullptr) return nullptr;
       string.nul |= to[-1] == 0;
     } else if (static_cast<unsigned char>(*p) >= 0x80) {
       const std::size_t length = MultiByteLength(p, end);
       string.multi_byte = true;
-      if (length == 0) return ScanMultiByte(p, end, what, where);
+      if (length == 0) return CannotStand(p, end, what, where);
       std::memcpy(to, p, 4);
       to += length;
       p += length;
     } else if (static_cast<unsigned char>(*p) < 0x20) {
-      where = p;
-      what = "a control character stands unescaped in a string";
-      return nullptr;
+      return CannotStand(p, end, what, where);
     }
     // Plain bytes are copied 32 at a time; what is copied too much is overwritten next.
     std::memcpy(to, p, 32);
     const char* const special = FindSpecial(p, p + 1);
     unescaped.Wrote(static_cast<std::size_t>(to - begin) + static_cast<std::size_t>(special - p));
     p = special;
-    if (p >= end) return EndsInside(end, what, where);
+    if (p >= end) return CannotStand(p, end, what, where);
   }
 }
 
@@ -196,20 +170,19 @@ const char* ReadJsonString(const char* p, const char* end, JsonString& string, C
   string.escapes = string.multi_byte = string.nul = false;
   for (;;) {
     p = FindSpecial(p, end);
-    if (p >= end) return EndsInside(end, what, where);
+    if (p >= end) return CannotStand(p, end, what, where);
     if (*p == '"') {
       string.end = p;
       return p + 1;
     }
     if (*p == '\\') return ReadEscaped(p, end, string, batch, what, where);
-    if (static_cast<unsigned char>(*p) < 0x20) {
-      where = p;
-      what = "a control character stands unescaped in a string";
-      return nullptr;
-    }
+    if (static_cast<unsigned char>(*p) < 0x20) return CannotStand(p, end, what, where);
     string.multi_byte = true;
-    p = ScanMultiByte(p, end, what, where);
-    if (p == nullptr) return nullptr;
+    do {
+      const std::size_t length = MultiByteLength(p, end);
+      if (length == 0) return CannotStand(p, end, what, where);
+      p += length;
+    } while (p < end && static_cast<unsigned char>(*p) >= 0x80);
   }
 }
 
